@@ -1,0 +1,1 @@
+"""Captions for pictures and pictures for captions, by the million, as Dagster assets."""

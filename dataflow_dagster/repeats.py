@@ -1,0 +1,150 @@
+"""Which values repeat among millions, told by their hashes in bounded memory."""
+
+import tempfile
+from array import array
+from collections.abc import Iterator
+from contextlib import ExitStack
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Final, NamedTuple, cast
+from uuid import uuid4
+
+_HELD: Final = 65_536
+"""Hashes in memory before they go to disk, and rows whose repeats are in memory when asked."""
+_BUCKETS: Final = 64
+
+_Pairs = Any
+"""(N, 2) of uint64: hash, row number."""
+
+
+class Repeat(NamedTuple):
+    """A row whose value an earlier row has."""
+
+    first: int
+    """The first row with this value."""
+    occurrence: int
+    """Rows with this value before this one: 1, 2, ..."""
+
+
+class Collector:
+    """Takes the values of rows in order and tells which of them an earlier row had.
+
+    Some 1 MB is held, the rest lies in unnamed files. Of 40 million inputs of a million rows, one
+    has differing values with equal hashes.
+
+    Args:
+        folder: Where the unnamed files are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._held = array("Q")
+        self._files: list[BinaryIO] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "Collector":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def add(self, number: int, value: str) -> None:
+        """Numbers must grow; not every row must have a value."""
+        encoded = value.encode("utf-8", "surrogatepass")
+        self._held.append(int.from_bytes(blake2b(encoded, digest_size=8).digest(), "little"))
+        self._held.append(number)
+        if len(self._held) == 2 * _HELD:
+            self._spill()
+
+    def save(self, path: Path) -> None:
+        """One line for each row that repeats a value: number, first, occurrence; by number.
+
+        An array (N, 3) of int64 in numpy's format, written whole or not at all.
+        """
+        import numpy as np
+
+        found = np.concatenate([_repeats(pairs) for pairs in self._buckets()])
+        part = path.with_name(f"{path.name}.{uuid4().hex}.part")  # others may write it too
+        with part.open("wb") as file:
+            np.save(file, found[np.argsort(found[:, 0], kind="stable")])
+        part.replace(path)
+
+    def _buckets(self) -> Iterator[_Pairs]:
+        import numpy as np
+
+        if not self._files:
+            yield self._take()
+            return
+        self._spill()
+        for file in self._files:
+            file.seek(0)
+            yield np.frombuffer(file.read(), np.uint64).reshape(-1, 2)
+
+    def _spill(self) -> None:
+        pairs = self._take()
+        if not self._files:
+            self._files = [self._open() for _ in range(_BUCKETS)]
+        bucket = pairs[:, 0] % _BUCKETS
+        for at, file in enumerate(self._files):
+            file.write(pairs[bucket == at].tobytes())
+
+    def _open(self) -> BinaryIO:
+        return cast("BinaryIO", self._stack.enter_context(tempfile.TemporaryFile(dir=self._folder)))
+
+    def _take(self) -> _Pairs:
+        import numpy as np
+
+        pairs = np.array(self._held, np.uint64).reshape(-1, 2)
+        self._held = array("Q")
+        return pairs
+
+
+class Repeats:
+    """What `Collector.save` wrote, looked up by row number; a part of it is in memory.
+
+    Args:
+        path: The file. It may be replaced or removed while this stands.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import numpy as np
+
+        self._all: Any = np.load(path, mmap_mode="r")
+        self._window = range(0)
+        self._found: dict[int, Repeat] = {}
+
+    def __len__(self) -> int:
+        """Rows that repeat an earlier row's value."""
+        return len(self._all)
+
+    def find(self, number: int) -> Repeat | None:
+        """The earlier rows of the same value; None: there are none."""
+        if number not in self._window:
+            self._load(number)
+        return self._found.get(number)
+
+    def _load(self, number: int) -> None:
+        import numpy as np
+
+        begins = number - number % _HELD
+        self._window = range(begins, begins + _HELD)
+        low, high = np.searchsorted(self._all[:, 0], (begins, begins + _HELD))
+        rows = self._all[low:high].tolist()
+        self._found = {number: Repeat(first, occurrence) for number, first, occurrence in rows}
+
+
+def _repeats(pairs: _Pairs) -> Any:
+    import numpy as np
+
+    pairs = pairs[np.argsort(pairs[:, 0], kind="stable")]
+    hashes, numbers = pairs[:, 0], pairs[:, 1].astype(np.int64)
+    begins = np.append(True, hashes[1:] != hashes[:-1])[: len(pairs)]
+    first = np.flatnonzero(begins)[np.cumsum(begins) - 1]
+    occurrence = np.arange(len(pairs)) - first
+    return np.stack((numbers, numbers[first], occurrence), axis=1)[~begins]
