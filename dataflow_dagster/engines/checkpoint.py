@@ -1,0 +1,63 @@
+"""What can be told of a model's folder without loading it."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Final, cast
+
+from dataflow_dagster.engines.errors import UnfitSettingError
+from dataflow_dagster.rows import fingerprint
+
+PRECISIONS: Final = ("float32", "bfloat16", "float16")
+
+_HUB_NAME: Final = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+_DECISIVE: Final = frozenset(
+    {".bin", ".gguf", ".jinja", ".json", ".model", ".pt", ".pth", ".py", ".safetensors", ".txt"}
+)
+
+
+def check_model_path(model_path: str) -> None:
+    """Tell a mistyped folder before a library takes it for a name on the Hub and goes to look.
+
+    Raises:
+        UnfitSettingError: Neither a folder, nor of the form that names on the Hub have.
+    """
+    if not Path(model_path).is_dir() and not _HUB_NAME.fullmatch(model_path):
+        raise UnfitSettingError(
+            "model_path", model_path, f"there is no such folder (looked from {Path.cwd()})"
+        )
+
+
+def revision(model_path: str) -> str:
+    """Changes when the model's files change; equal for a folder that was only moved.
+
+    Args:
+        model_path: A folder, or a name on the Hugging Face Hub, which stands for itself.
+
+    Returns:
+        For a folder 32 hex digits over the relative names, sizes and modification times (ns) of
+        its configuration, tokenizer and weight files; else `model_path`.
+    """
+    folder = Path(model_path)
+    if not folder.is_dir():
+        return model_path
+    files = sorted(path for path in folder.rglob("*") if path.suffix in _DECISIVE)
+    return fingerprint([_state(path, folder) for path in files])
+
+
+def stored_precision(model_path: str) -> str | None:
+    """The precision that ``config.json`` in the folder names; None where it is not known."""
+    file = Path(model_path) / "config.json"
+    if not file.is_file():
+        return None
+    config = cast("dict[str, Any]", json.loads(file.read_text(encoding="utf-8")))
+    for part in (config, config.get("text_config") or {}):
+        name = str(part.get("dtype") or part.get("torch_dtype")).removeprefix("torch.")
+        if name in PRECISIONS:
+            return name
+    return None
+
+
+def _state(path: Path, folder: Path) -> tuple[str, int, int]:
+    found = path.stat()
+    return path.relative_to(folder).as_posix(), found.st_size, found.st_mtime_ns

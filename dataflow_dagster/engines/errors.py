@@ -1,0 +1,20 @@
+"""Why an engine cannot be had, or will not take a setting: told before the first row."""
+
+
+class EngineMissingError(RuntimeError):
+    """No library that serves the model is installed, or no device that it needs is there."""
+
+
+class UnfitSettingError(ValueError):
+    """An engine that is asked for something it cannot do.
+
+    Args:
+        setting: The key of the step's ``config``.
+        given: Its value.
+        allowed: What to write instead, as a sentence's end.
+    """
+
+    def __init__(self, setting: str, given: object, allowed: str) -> None:
+        super().__init__(f"config key '{setting}': {given!r} cannot be used here; {allowed}")
+        self.setting = setting
+        self.given = given

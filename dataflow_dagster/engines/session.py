@@ -1,0 +1,78 @@
+"""The face every engine shows a step: prepared rows in, answers out in any order."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dataflow_dagster.rows import RowError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One row made ready for an engine.
+
+    Attributes:
+        number: The output row's number; its answer comes back under it.
+        seed: In [0, 2**63); the engine draws this row's random numbers from it and nothing else.
+        prompt: The rendered prompt, template included.
+        picture: Decoded, upright, 8-bit RGB; None where the model reads text alone.
+    """
+
+    number: int
+    seed: int
+    prompt: str
+    picture: "Image | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an engine made of one request: a text or a picture.
+
+    Attributes:
+        details: What stands beside it on the row, such as token counts or a truncated prompt.
+    """
+
+    text: str | None = None
+    picture: "Image | None" = None
+    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+Answered = tuple[int, Answer | RowError]
+"""A request's number and its answer, or the error that costs this row alone."""
+
+
+class Session(Protocol):
+    """An opened engine. One session serves all shards of a run."""
+
+    def answers(self, requests: Iterator[Request]) -> Iterator[Answered]:
+        """Answer every request exactly once, in any order, taking requests as they are needed.
+
+        The engine pulls from `requests` (which may wait for decoding) only as far ahead as it
+        needs to stay busy, so that memory stays flat. An exception other than a RowError means
+        the engine itself failed and ends the shard.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back memory, GPU and child processes. Called once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Which library answers, known without loading it.
+
+    Attributes:
+        name: ``vllm``, ``transformers``, ``diffusers``, ...
+        version: The installed library's version.
+        precision: ``float32``, ``bfloat16``, ...; part of every row's key.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    name: str
+    version: str
+    precision: str
+    device: str

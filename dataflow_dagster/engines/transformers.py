@@ -1,0 +1,162 @@
+"""Captions by Hugging Face transformers: batches of rows, left-padded."""
+
+import gc
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dataflow_dagster.engines.batches import Isolation, answer_batches
+from dataflow_dagster.engines.errors import UnfitSettingError
+from dataflow_dagster.engines.language import LanguageSettings, tidy, too_long
+from dataflow_dagster.engines.sampler import RowSampler
+from dataflow_dagster.engines.session import Answer, Answered, Engine, Request
+from dataflow_dagster.engines.transformers_model import Loaded, load
+from dataflow_dagster.rows import RowError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class TransformersSession:
+    """Answers are given batch by batch, in order."""
+
+    def __init__(self, loaded: Loaded, settings: LanguageSettings) -> None:
+        self._loaded: Loaded | None = loaded
+        self._sampling = settings.sampling
+        self._size = min(settings.batch_size, settings.max_num_seqs)
+        self._isolation = Isolation(self._answer)
+
+    def answers(self, requests: Iterator[Request]) -> Iterator[Answered]:
+        """See `Session.answers`; at most two batches of requests are held."""
+        return answer_batches(requests, self._size, self._isolation.answers)
+
+    def close(self) -> None:
+        """Let go of the weights, and of the GPU memory that torch keeps for reuse."""
+        import torch
+
+        self._loaded = None
+        gc.collect()  # modules refer to themselves in circles
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _answer(self, batch: Sequence[Request]) -> list[Answered]:
+        loaded = self._opened()
+        inputs = _prepare(loaded, batch)
+        lengths = [int(length) for length in inputs["attention_mask"].sum(dim=1)]
+        refused = [
+            (request.number, too_long(loaded.limit, length))
+            for request, length in zip(batch, lengths, strict=True)
+            if loaded.limit is not None and length >= loaded.limit
+        ]
+        if not refused:
+            return self._generate(loaded, batch, inputs, lengths)
+        numbers = {number for number, _ in refused}
+        fitting = [request for request in batch if request.number not in numbers]
+        return [*refused, *(self._answer(fitting) if fitting else [])]
+
+    def _generate(
+        self, loaded: Loaded, batch: Sequence[Request], inputs: Any, lengths: Sequence[int]
+    ) -> list[Answered]:
+        import torch
+
+        inputs = inputs.to(loaded.model.device)
+        sampler = RowSampler(
+            self._sampling, [request.seed for request in batch], inputs["attention_mask"]
+        )
+        with torch.inference_mode():
+            tokens = loaded.model.generate(
+                **inputs,
+                max_new_tokens=self._sampling.max_tokens,
+                logits_processor=[sampler],
+                stopping_criteria=_stopping(lengths, loaded),
+            )
+        new = tokens[:, inputs["input_ids"].shape[1] :].tolist()
+        broken = sampler.broken.tolist()
+        return [
+            (request.number, self._read(loaded, length, row, not_finite=bad))
+            for request, length, row, bad in zip(batch, lengths, new, broken, strict=True)
+        ]
+
+    def _read(
+        self, loaded: Loaded, prompt_tokens: int, tokens: list[int], *, not_finite: bool
+    ) -> Answer | RowError:
+        if not_finite:
+            return RowError("not_finite", "the model's logits are not finite numbers")
+        room = self._sampling.max_tokens
+        if loaded.limit is not None:
+            room = min(room, loaded.limit - prompt_tokens)
+        tokens = tokens[:room]
+        end = next((at for at, token in enumerate(tokens) if token in loaded.end_tokens), None)
+        tokens = tokens if end is None else tokens[: end + 1]
+        text = loaded.processor.tokenizer.decode(tokens, skip_special_tokens=True)
+        details = {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": len(tokens),
+            "finish_reason": "length" if end is None else "stop",
+        }
+        return Answer(text=tidy(text), details=details)
+
+    def _opened(self) -> Loaded:
+        if self._loaded is None:
+            raise RuntimeError("this session is closed")
+        return self._loaded
+
+
+def open_session(engine: Engine, settings: LanguageSettings) -> TransformersSession:
+    """Load the model; some seconds for a small one, minutes for billions of weights.
+
+    Raises:
+        UnfitSettingError: A setting that transformers cannot honour.
+    """
+    _refuse_unfit(engine, settings)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else it warns after every fork
+    _limit_gpu_memory(settings.gpu_memory_utilization)
+    return TransformersSession(load(engine, settings), settings)
+
+
+def _refuse_unfit(engine: Engine, settings: LanguageSettings) -> None:
+    if settings.tensor_parallel_size > 1:
+        raise UnfitSettingError(
+            "tensor_parallel_size",
+            settings.tensor_parallel_size,
+            "transformers runs on one device; backend 'vllm' splits a model over several",
+        )
+    if settings.gpu_memory_utilization is not None and engine.device == "cpu":
+        raise UnfitSettingError(
+            "gpu_memory_utilization",
+            settings.gpu_memory_utilization,
+            "the device is 'cpu'; leave it out",
+        )
+
+
+def _limit_gpu_memory(share: float | None) -> None:
+    import torch
+
+    if share is not None:
+        torch.cuda.set_per_process_memory_fraction(share)
+
+
+def _prepare(loaded: Loaded, batch: Sequence[Request]) -> Any:
+    pictures = [request.picture for request in batch]
+    return loaded.processor(
+        text=[request.prompt for request in batch],
+        images=pictures if pictures[0] is not None else None,
+        padding=True,
+        return_tensors="pt",
+    )
+
+
+def _stopping(lengths: Sequence[int], loaded: Loaded) -> list[Any]:
+    """Ends a row's answer where its prompt and answer reach the model's limit."""
+    if loaded.limit is None:
+        return []
+    import torch
+
+    limit, padded = loaded.limit, max(lengths)
+    prompts = torch.tensor(lengths, device=loaded.model.device)
+
+    def is_full(input_ids: "Tensor", scores: "Tensor") -> "Tensor":
+        del scores  # asked for by the caller
+        return prompts + (input_ids.shape[1] - padded) >= limit
+
+    return [is_full]

@@ -1,0 +1,85 @@
+"""Our requests and settings in vLLM's terms, and its answers in ours."""
+
+from typing import TYPE_CHECKING, Any
+
+from dataflow_dagster.engines.blame import Blame
+from dataflow_dagster.engines.language import LanguageSettings, tidy, too_long
+from dataflow_dagster.engines.session import Answer, Engine, Request
+from dataflow_dagster.rows import RowError
+
+if TYPE_CHECKING:
+    from vllm import RequestOutput, SamplingParams
+
+
+def engine_arguments(engine: Engine, settings: LanguageSettings) -> dict[str, Any]:
+    """The arguments of vLLM's EngineArgs."""
+    arguments: dict[str, Any] = {
+        "model": settings.model_path,
+        "dtype": engine.precision,
+        "max_model_len": settings.max_model_len,
+        "max_num_seqs": settings.max_num_seqs,
+        "tensor_parallel_size": settings.tensor_parallel_size,
+        "trust_remote_code": settings.trust_remote_code,
+        "limit_mm_per_prompt": {"image": 1},
+        "disable_log_stats": True,
+        "use_tqdm_on_load": False,
+        "enforce_eager": engine.device == "cpu",  # compiling costs minutes there
+    }
+    if settings.gpu_memory_utilization is not None:
+        arguments["gpu_memory_utilization"] = settings.gpu_memory_utilization
+    return arguments
+
+
+def sampling_parameters(request: Request, settings: LanguageSettings) -> "SamplingParams":
+    """The same law in vLLM, seeded by the row; only the finished answer is reported."""
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    wanted = settings.sampling
+    return SamplingParams(
+        temperature=wanted.temperature,
+        top_p=wanted.top_p,
+        top_k=wanted.top_k,
+        repetition_penalty=wanted.repetition_penalty,
+        max_tokens=wanted.max_tokens,
+        seed=request.seed,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def prompt_of(request: Request) -> Any:
+    """What vLLM's `generate` takes."""
+    if request.picture is None:
+        return {"prompt": request.prompt}
+    return {"prompt": request.prompt, "multi_modal_data": {"image": request.picture}}
+
+
+def read_output(output: "RequestOutput") -> Answer | RowError:
+    """The finished answer of one request."""
+    done = output.outputs[0]
+    if done.finish_reason not in {"stop", "length"}:
+        return RowError("refused", f"the engine gave the row up: {done.finish_reason}")
+    details = {
+        "prompt_tokens": len(output.prompt_token_ids or ()),
+        "completion_tokens": len(done.token_ids),
+        "finish_reason": done.finish_reason,
+    }
+    return Answer(text=tidy(done.text), details=details)
+
+
+def refusal(fault: Exception, limit: int, blame: Blame) -> RowError:
+    """The row's error for a request that vLLM refused; `limit` is the model's, in tokens.
+
+    Raises:
+        Exception: `fault` itself, where the engine is at fault.
+    """
+    from vllm.exceptions import VLLMClientError, VLLMServerError
+
+    if isinstance(fault, VLLMServerError):  # the engine is dead
+        raise fault
+    message = str(fault)
+    if "maximum context length" in message or "maximum model length" in message:
+        return too_long(limit)
+    if isinstance(fault, VLLMClientError):
+        return RowError("refused", f"the engine refused it: {message}")
+    return blame.row_error(fault)

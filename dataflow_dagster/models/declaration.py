@@ -1,0 +1,81 @@
+"""What every model declares: the keys of its ``config``, what it reads, and how it is opened."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dataflow_dagster.engines.session import Engine, Request, Session
+from dataflow_dagster.rows import Medium
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a step hands a model of one row.
+
+    Attributes:
+        number: The output row's number; the answer comes back under it.
+        seed: In [0, 2**63), from (pipeline seed, step, row id, repeat index).
+        text: The newest text, or that of the step's ``input_key``; None where the row has none.
+        image: Path of the newest picture; None where the row has none.
+    """
+
+    number: int
+    seed: int
+    text: str | None = None
+    image: str | None = None
+
+
+class Model(BaseModel, ABC):
+    """A named model. A subclass's fields are the keys its step's ``config`` may have.
+
+    Attributes:
+        reads: The medium a row must have for this step to be of use; without it: ``skipped``.
+        writes: The medium of the answer.
+        asset: The name of the step's asset where the YAML gives none.
+        old_keys: Old spelling of a config key → the field it means.
+        outside_key: Fields that never change an answer, only how fast or where it is made.
+        code_version: To be raised when this class comes to answer differently.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
+
+    reads: ClassVar[Medium]
+    writes: ClassVar[Medium]
+    asset: ClassVar[str]
+    old_keys: ClassVar[Mapping[str, str]] = {}
+    outside_key: ClassVar[frozenset[str]] = frozenset()
+    code_version: ClassVar[int] = 1
+
+    repeat_time: int = Field(1, ge=1, description="answers asked for per row")
+    seed: int | None = Field(None, description="this step's seed; default: the pipeline's")
+
+    @abstractmethod
+    def engine(self) -> Engine:
+        """Which engine will answer; decided without loading it.
+
+        Raises:
+            EngineMissingError: None that serves this model is installed; says how to install one.
+        """
+
+    @abstractmethod
+    def request(self, given: Given) -> Request:
+        """Decode and render one row; runs in a pool beside the engine.
+
+        Raises:
+            RowError: The row cannot be used.
+        """
+
+    @abstractmethod
+    def open(self, engine: Engine) -> Session:
+        """Load the model into `engine`. Heavy libraries are imported here and not before."""
+
+    def key_settings(self) -> dict[str, Any]:
+        """All of this declaration that decides an answer: what goes into every row's key."""
+        return {
+            "class": type(self).__name__,
+            "code_version": self.code_version,
+            **self.model_dump(mode="json", exclude={*self.outside_key, "repeat_time", "seed"}),
+        }

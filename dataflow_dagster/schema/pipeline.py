@@ -1,0 +1,210 @@
+"""What a pipeline YAML may say, key by key, and what it means once it was read.
+
+A key of a pipeline is one field of `PipelineOptions`, a key of a step one of `StepOptions`.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, Field, SerializeAsAny
+
+from dataflow_dagster.models.declaration import Model
+from dataflow_dagster.rows import (
+    ERROR,
+    ID,
+    KEY,
+    NAME,
+    PICTURE,
+    PREFIX,
+    REPEAT,
+    SOURCE_PREFIX,
+    current,
+)
+from dataflow_dagster.schema.environment import Reference, resolved, unset
+from dataflow_dagster.schema.errors import PipelineError, Problem
+
+MOST_SHARDS = 100_000
+"""Static partition keys that load in 3.3 s (measured, Dagster 1.13.27)."""
+
+RESERVED_ASSETS: Final = frozenset(
+    {"raw_meta", "results"}
+    | {name.removeprefix(PREFIX) for name in (ID, KEY, ERROR, NAME, REPEAT, PICTURE)}
+    | {current(medium).removeprefix(PREFIX) for medium in ("image", "text", "video")}
+)
+"""Names no step's asset may have: ours, and those whose answer column would be one of ours."""
+
+_SOURCE = SOURCE_PREFIX.removeprefix(PREFIX)
+# https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/; bare bytes only
+# where they can be meant: 32 without its Gi is a slip.
+_QUANTITY = r"^([0-9]+(\.[0-9]+)?([kMGTPE]|[KMGTPE]i|[eE][0-9]+)|[0-9]{6,})\Z"
+_TAG_KEY = r"^([A-Za-z0-9_.-]{1,63}/|dagster/kind/)?[A-Za-z0-9_.-]{1,63}\Z"
+_OWNER = r"^(team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})\Z"
+
+
+def _text(pattern: str, expected: str) -> Any:
+    return Field(pattern=pattern, json_schema_extra={"expected": expected})
+
+
+Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, _text(r"^[A-Za-z0-9_]+\Z", "a name of letters, digits and _")]
+Column = Annotated[
+    str, _text(rf"^(?!{PREFIX})[^\r\n]+\Z", f"a column's name, which does not begin with {PREFIX}")
+]
+Owner = Annotated[str, _text(_OWNER, "an e-mail address or team:NAME")]
+TagKey = Annotated[str, _text(_TAG_KEY, "a key of letters, digits and _ . -, up to 63 of them")]
+Pool = Annotated[str, _text(r"^[^\s$]+\Z", "a pool's name, without spaces")]
+Quantity = Annotated[str, _text(_QUANTITY, "a Kubernetes quantity such as 32Gi or 500M")]
+Cores = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class _Strict(BaseModel, strict=True, frozen=True, extra="forbid", regex_engine="python-re"):
+    pass
+
+
+class Resources(_Strict, frozen=True):
+    """What a step's process asks for. None: nothing said, which is not 0."""
+
+    gpus: int | None = Field(default=None, ge=0, description="GPUs the step's process sees")
+    pool: Pool | None = Field(default=None, description="Dagster pool that limits concurrent steps")
+    cpus: Cores | None = Field(default=None, description="CPU cores")
+    memory: Quantity | None = Field(default=None, description="memory, as Kubernetes writes it")
+
+    def merged_over(self, default: "Resources") -> "Resources":
+        """Each value of ours, and where we say nothing, that of `default`."""
+        said = {name: value for name, value in self if value is not None}
+        return default.model_copy(update=said)
+
+
+class StepOptions(_Strict, frozen=True):
+    """The keys of a step that mean the same before and after reading."""
+
+    type: str = Field(description="what the step does, such as ImageCaptioner")
+    name: str = Field(description="the model, such as LLaVACaptioner")
+    input_key: Column | None = Field(default=None, description="column the step reads")
+    output_key: Column | None = Field(default=None, description="column its answer lands in")
+    resources: Resources = Field(default=Resources(), description="what its process asks for")
+
+
+class StepKeys(StepOptions, frozen=True):
+    """A step as it is written."""
+
+    asset: Name | None = Field(default=None, description="name of the step's asset")
+    config: dict[str, Any] = Field(default={}, description="the model's own keys")
+
+
+class StepSpec(StepOptions, frozen=True):
+    """A step as it is understood.
+
+    Attributes:
+        position: From 1, in the order of the file.
+        line: Where the step begins in the file, from 1.
+        occurrence: From 1: how many steps of this type and model class there are up to this one.
+        resources: The step's own over the pipeline's.
+    """
+
+    position: int
+    line: int
+    occurrence: int
+    asset: str
+    config: SerializeAsAny[Model]
+
+    @property
+    def folder(self) -> str:
+        """Name of the step's folder under ``base_folder``."""
+        return f"step_{self.position}_{self.type}_{self.name}"
+
+    @property
+    def identity(self) -> str:
+        """``type/Class``, ``type/Class#2``: what seeds hang on, the same when others come or go."""
+        identity = f"{self.type}/{type(self.config).__name__}"
+        return identity if self.occurrence == 1 else f"{identity}#{self.occurrence}"
+
+
+class PipelineOptions(_Strict, frozen=True):
+    """The keys of a pipeline that mean the same before and after reading."""
+
+    name: Name = Field(description="group and key prefix of the pipeline's assets")
+    meta_path: Text = Field(description="the file or folder the rows come from")
+    meta_folder: Text | None = Field(default=None, description="folder that media paths start from")
+    base_folder: Text = Field(default="intermediate_results/", description="folder of steps' rows")
+    save_folder: Text = Field(default="results/", description="folder of the results")
+    image_key: Column = Field(default="image", description="column of the picture's path")
+    text_key: Column = Field(default="text", description="column of the text")
+    video_key: Column = Field(default="video", description="column of the video's path")
+    id_key: Column | None = Field(default=None, description="column that identifies a row")
+    shards: int | None = Field(default=None, ge=1, le=MOST_SHARDS, description="parts of the input")
+    shards_per_run: int | None = Field(default=None, ge=1, description="shards one run takes")
+    format: Literal["jsonl", "parquet"] = Field(default="jsonl", description="how rows are written")
+    seed: int = Field(default=0, description="what all random numbers are drawn from")
+    max_failed: float | None = Field(default=None, ge=0, le=1, description="share of failed rows")
+    resources: Resources = Field(default=Resources(), description="default of the steps'")
+    owners: tuple[Owner, ...] = Field(default=(), strict=False, description="owners of the assets")
+    tags: dict[TagKey, str] = Field(default={}, description="tags of the assets")
+
+
+class PipelineKeys(PipelineOptions, frozen=True):
+    """A pipeline as it is written."""
+
+    steps: list[StepKeys] = Field(
+        min_length=1,
+        json_schema_extra={"expected": "a list of steps, each begun by '- type:'"},
+    )
+
+
+class PipelineSpec(PipelineOptions, frozen=True):
+    """A pipeline as it is understood: every key checked, every step's model found.
+
+    Attributes:
+        path: The YAML file.
+        limit: Only so many rows of the input are read; set by `limited`, never by a YAML.
+        warnings: What was accepted but should be written otherwise, each with file and line.
+        references: The ``${NAME}`` in its texts, until `with_environment` has resolved them.
+    """
+
+    path: Path
+    steps: tuple[StepSpec, ...]
+    limit: int | None = None
+    warnings: tuple[str, ...] = ()
+    references: tuple[Reference, ...] = Field(default=(), repr=False)
+
+    def with_environment(self, environ: Mapping[str, str]) -> Self:
+        """A copy in which every ``${NAME}`` outside prompts stands for the variable's value.
+
+        Raises:
+            PipelineError: A variable is not set, or its value is not allowed where it stands.
+        """
+        if problems := self.unset_variables(environ):
+            raise PipelineError(self.path, problems)
+        if not self.references:
+            return self
+        copy = resolved(self, environ, self.path, self.references)
+        return copy.model_copy(update={"references": ()})
+
+    def limited(self, rows: int) -> Self:
+        """A copy that tries the pipeline on its first `rows` rows, apart from all that is real."""
+        suffix = f"_limit_{rows}"
+        return self.model_copy(
+            update={
+                "limit": rows,
+                "name": self.name + suffix,
+                "shards": None,
+                "base_folder": self.base_folder.rstrip("/") + suffix,
+                "save_folder": self.save_folder.rstrip("/") + suffix,
+            }
+        )
+
+    def unset_variables(self, environ: Mapping[str, str]) -> list[Problem]:
+        """One problem for each ``${NAME}`` whose variable is not in `environ`."""
+        return unset(self.references, environ)
+
+
+def name_of(path: Path) -> str:
+    """The pipeline's name where the YAML gives none: the file's, what no name may hold as ``_``."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", path.stem) or "_"
+
+
+def reserved_asset(name: str) -> bool:
+    """Whether a step's asset of that name would be confused with one of ours."""
+    return name in RESERVED_ASSETS or name.startswith(_SOURCE)

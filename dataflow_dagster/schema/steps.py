@@ -1,0 +1,154 @@
+"""From the steps as they are written to steps whose models are found and whose keys are checked."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from dataflow_dagster import registry
+from dataflow_dagster.models.declaration import Model
+from dataflow_dagster.schema.errors import KeyPath
+from dataflow_dagster.schema.findings import Findings
+from dataflow_dagster.schema.misplacement import misplaced_in_config
+from dataflow_dagster.schema.pipeline import (
+    Resources,
+    StepKeys,
+    StepOptions,
+    StepSpec,
+)
+from dataflow_dagster.schema.spelling import unknown
+from dataflow_dagster.schema.wording import faults
+
+Keys = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A step's model class and, where its ``config`` is right, the model."""
+
+    model: type[Model]
+    config: Model | None
+
+
+def configured(step: object, at: KeyPath, findings: Findings) -> Configured | None:
+    """The model a step names, with its ``config`` checked; None where there is no such model."""
+    if not isinstance(step, dict):
+        return None  # the check of the step's own keys tells
+    keys = cast("Keys", step)
+    model = _model(keys, at, findings)
+    config = keys.get("config")
+    if model is None:
+        return None
+    if config is not None and not isinstance(config, dict):
+        return Configured(model, None)
+    return Configured(model, _config(model, config or {}, (*at, "config"), findings))
+
+
+def step_specs(
+    written: Sequence[StepKeys],
+    models: Sequence[Model],
+    default: Resources,
+    findings: Findings,
+) -> tuple[StepSpec, ...]:
+    """The steps, each with its place, its asset's name and its share of the pipeline's defaults."""
+    assets = _assets(written, models)
+    seen: Counter[tuple[str, str]] = Counter()
+    specs: list[StepSpec] = []
+    for number, (keys, model, asset) in enumerate(zip(written, models, assets, strict=True)):
+        seen[keys.type, type(model).__name__] += 1
+        options = {name: getattr(keys, name) for name in StepOptions.model_fields}
+        options |= {
+            "position": number + 1,
+            "line": findings.document.place(("steps", number)).line,
+            "occurrence": seen[keys.type, type(model).__name__],
+            "asset": asset,
+            "config": model,
+            "resources": keys.resources.merged_over(default),
+        }
+        specs.append(StepSpec.model_validate(options))
+    return tuple(specs)
+
+
+def _model(keys: Keys, at: KeyPath, findings: Findings) -> type[Model] | None:
+    step_type, name = keys.get("type"), keys.get("name")
+    if not isinstance(step_type, str):
+        return None
+    try:
+        known = registry.models()
+        if step_type not in known:
+            raise registry.UnknownNameError("step type", step_type, list(known))
+        return registry.find(step_type, name) if isinstance(name, str) else None
+    except registry.UnknownNameError as error:
+        wrong = "name" if step_type in registry.models() else "type"
+        findings.refuse((*at, wrong), _unknown_name(error, name))
+        return None
+
+
+def _unknown_name(error: registry.UnknownNameError, name: object) -> str:
+    message = unknown(f"{error.what} '{error.given}'", error.given, error.allowed)
+    homes = [kind for kind in registry.models() if isinstance(name, str) and _is_known(kind, name)]
+    if not homes:
+        return message
+    return f"{message}. '{name}' is a model of type {' and of type '.join(homes)}"
+
+
+def _is_known(step_type: str, name: str) -> bool:
+    try:
+        registry.find(step_type, name)
+    except registry.UnknownNameError:
+        return False
+    return True
+
+
+def _config(model: type[Model], config: Keys, at: KeyPath, findings: Findings) -> Model | None:
+    values, spelled = _new_spelling(model, config, at, findings)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        for fault in faults(error, model, values):
+            first, *rest = fault.at or ("",)
+            where = (*at, spelled.get(str(first), first), *rest) if fault.at else at
+            hint = misplaced_in_config(str(first)) if fault.unknown_key and not rest else None
+            findings.refuse(where, hint or fault.message)
+        return None
+
+
+def _new_spelling(
+    model: type[Model], config: Keys, at: KeyPath, findings: Findings
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """`config` under today's keys, and of each key that was renamed: today's → the one written."""
+    values = dict(config)
+    spelled: dict[str, str] = {}
+    for old, new in model.old_keys.items():
+        if old not in config:
+            continue
+        value = values.pop(old)
+        if new in values:
+            findings.refuse((*at, old), f"is the old spelling of '{new}', which is given too")
+            continue
+        values[new] = value
+        spelled[new] = old
+        findings.warn((*at, old), f"is an old spelling; write '{new}'")
+    return values, spelled
+
+
+def _assets(written: Sequence[StepKeys], models: Sequence[Model]) -> list[str]:
+    """Each step's asset: as it is written, else its model's, numbered where that is taken."""
+    taken = {keys.asset for keys in written}
+    names: list[str] = []
+    for keys, model in zip(written, models, strict=True):
+        name = keys.asset or _free(type(model).asset, taken)
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def _free(name: str, taken: Set[str | None]) -> str:
+    if name not in taken:
+        return name
+    count = 2
+    while f"{name}_{count}" in taken:
+        count += 1
+    return f"{name}_{count}"
