@@ -1,0 +1,101 @@
+"""The command line: run · check."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from dataflow_dagster.cli.running import RunRequest, run_pipeline
+from dataflow_dagster.cli.summary import print_summary
+from dataflow_dagster.factory.partitions import shard_keys
+from dataflow_dagster.formats.format import InputError
+from dataflow_dagster.formats.inputs import find_input
+from dataflow_dagster.schema.errors import PipelineError
+from dataflow_dagster.schema.loading import load_pipeline
+from dataflow_dagster.schema.pipeline import PipelineSpec
+from dataflow_dagster.steps.layout import RAW_META, RESULTS
+
+FAILED_RUN = 1
+BAD_YAML = 2
+
+_config = click.option(
+    "--config", "-c", required=True, type=click.Path(path_type=Path), help="The pipeline's YAML."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="dataflow-dagster")
+def main() -> None:
+    """Captions for pictures and pictures for captions, by the million, as Dagster assets."""
+    logging.captureWarnings(True)
+
+
+@main.command()
+@_config
+@click.option(
+    "--limit", type=click.IntRange(min=1), help="Try it on the first rows, in folders of its own."
+)
+@click.option("--recompute", is_flag=True, help="Answer every row anew, known answers or not.")
+@click.option("--partition", help="Only this shard, such as 00003-of-00008.")
+def run(config: Path, limit: int | None, recompute: bool, partition: str | None) -> None:
+    """Run one pipeline: every step in its own process, with a bar of rows and a summary.
+
+    Exit code 0: done (failed rows are in errors.jsonl); 1: the run failed; 2: the YAML is wrong.
+    """
+    request = RunRequest(config, limit=limit, recompute=recompute, partition=partition)
+    pipeline = _loaded(request)
+    _check_partition(pipeline, partition)
+    result = run_pipeline(request)
+    print_summary(pipeline, result)
+    sys.exit(0 if result.success else FAILED_RUN)
+
+
+@main.command()
+@_config
+def check(config: Path) -> None:
+    """Check one pipeline's YAML, its environment and that its input is there; run nothing.
+
+    Exit code 0: it can run; 2: it cannot, and every reason is told.
+    """
+    pipeline = _loaded(RunRequest(config))
+    assets = [RAW_META, *(step.asset for step in pipeline.steps), RESULTS]
+    try:
+        ready = pipeline.with_environment(os.environ)
+        files = len(find_input(ready.meta_path, ready.image_key).files)
+    except (PipelineError, InputError) as error:
+        raise _Refused(str(error)) from error
+    click.echo(f"{config}: ok: {files} file(s) at {ready.meta_path}: {' → '.join(assets)}")
+
+
+class _Refused(click.ClickException):
+    """What is wrong with a pipeline, as it stands; exit code 2."""
+
+    exit_code = BAD_YAML
+
+    def show(self, file: object = None) -> None:
+        """The message alone: it begins with file and line."""
+        click.echo(self.message, err=True)
+
+
+def _loaded(request: RunRequest) -> PipelineSpec:
+    try:
+        load_pipeline(request.config)
+        pipeline = request.pipeline()
+    except PipelineError as error:
+        raise _Refused(str(error)) from error
+    for warning in pipeline.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    return pipeline
+
+
+def _check_partition(pipeline: PipelineSpec, partition: str | None) -> None:
+    keys = shard_keys(pipeline)
+    if partition is None or partition in keys:
+        return
+    allowed = f"{keys[0]} to {keys[-1]}" if keys else "none: it is not sharded"
+    raise click.BadParameter(
+        f"'{partition}' is no shard of {pipeline.name}; allowed: {allowed}",
+        param_hint="--partition",
+    )

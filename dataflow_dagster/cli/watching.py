@@ -1,0 +1,106 @@
+"""A bar of rows per step, read from what the steps' processes write."""
+
+import os
+import tempfile
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from dataflow_dagster.factory.reporting import PROGRESS_FOLDER
+from dataflow_dagster.rows import decode
+from dataflow_dagster.schema.pipeline import PipelineSpec
+from dataflow_dagster.steps.layout import RAW_META, RESULTS
+
+LOOK_EVERY_S = 0.2
+
+
+@contextmanager
+def watched(pipeline: PipelineSpec) -> Generator[None]:
+    """Draw bars on standard error while the pipeline runs."""
+    with tempfile.TemporaryDirectory() as folder, _environment(PROGRESS_FOLDER, folder):
+        bars = _Bars(pipeline, Path(folder))
+        stop = threading.Event()
+        thread = threading.Thread(target=bars.draw_until, args=(stop,), daemon=True)
+        with bars.progress:
+            thread.start()
+            try:
+                yield
+            finally:
+                stop.set()
+                thread.join()
+
+
+class _Bars:
+    def __init__(self, pipeline: PipelineSpec, folder: Path) -> None:
+        self._folder = folder
+        self._repeats = {step.asset: step.config.repeat_time for step in pipeline.steps}
+        self._assets = [RAW_META, *self._repeats, RESULTS]
+        self._tasks: dict[str, TaskID] = {}
+        self.progress = Progress(
+            TextColumn("{task.description:<20}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("rows  {task.fields[failed]}"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+        )
+
+    def draw_until(self, stop: threading.Event) -> None:
+        """Look again and again; once more after `stop`, so that bars end full."""
+        while not stop.wait(LOOK_EVERY_S):
+            self._look()
+        self._look()
+
+    def _look(self) -> None:
+        expected: int | None = None
+        for asset in self._assets:
+            state = _state(self._folder / f"{asset}.json")
+            if state is None:
+                return
+            expected = self._show(asset, state, expected)
+
+    def _show(self, asset: str, state: dict[str, Any], rows_in: int | None) -> int | None:
+        """Draw one bar; gives how many rows the next step will read, once that is known."""
+        total = None if rows_in is None else rows_in * self._repeats.get(asset, 1)
+        if asset not in self._tasks:
+            self._tasks[asset] = self.progress.add_task(asset, total=total, failed="")
+        failed = f"{state['failed']} failed" if state["failed"] else ""
+        total = state["rows"] if state["done"] else total
+        self.progress.update(
+            self._tasks[asset], completed=state["rows"], total=total, failed=failed
+        )
+        if state["done"]:
+            self.progress.stop_task(self._tasks[asset])
+        return total
+
+
+def _state(path: Path) -> dict[str, Any] | None:
+    try:
+        return decode(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Generator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

@@ -1,0 +1,127 @@
+"""The assets of one pipeline: ``raw_meta``, one a step, and ``results``."""
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+
+from dataflow_dagster.factory.checks import failed_share_spec
+from dataflow_dagster.factory.partitions import backfill_policy, partitions_of
+from dataflow_dagster.factory.running import Materialization, RunOptions
+from dataflow_dagster.factory.versions import code_versions
+from dataflow_dagster.factory.writers import (
+    Writer,
+    raw_meta_writer,
+    results_writer,
+    step_writer,
+)
+from dataflow_dagster.io_managers.files import STEM, io_manager_key
+from dataflow_dagster.io_managers.rows import Shards
+from dataflow_dagster.resources.tags import op_tags, stated
+from dataflow_dagster.schema.pipeline import PipelineSpec, Resources, StepSpec
+from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
+
+
+class PipelineAssets:
+    """Builds the assets of one pipeline, in the order the data goes through them."""
+
+    def __init__(self, pipeline: PipelineSpec) -> None:
+        self._pipeline = pipeline
+        self._layout = Layout(pipeline)
+        self._versions = code_versions(pipeline)
+        self._partitions = partitions_of(pipeline)
+
+    def build(self) -> list[dg.AssetsDefinition]:
+        """``raw_meta``, the steps, ``results``: each reads the one before."""
+        assets = [self._raw_meta()]
+        above = RAW_META
+        for step in self._pipeline.steps:
+            assets.append(self._step(step, above))
+            above = step.asset
+        return [*assets, self._results(above)]
+
+    def key(self, asset: str) -> dg.AssetKey:
+        """``<pipeline>/<asset>``."""
+        return dg.AssetKey([self._pipeline.name, asset])
+
+    def _raw_meta(self) -> dg.AssetsDefinition:
+        said = f"The rows of `{self._pipeline.meta_path}`, with their ids, names and media."
+        return self._asset(RAW_META, raw_meta_writer, description=said, above=None)
+
+    def _step(self, step: StepSpec, above: str) -> dg.AssetsDefinition:
+        model = type(step.config)
+        told = (model.__doc__ or "").strip().split("\n")[0]
+        said = f"{step.type} **{step.name}**: {told}\n\nFrom {model.reads} to {model.writes}."
+        return self._asset(
+            step.asset,
+            step_writer(step),
+            description=said,
+            above=above,
+            resources=step.resources,
+            pictures=model.writes == "image",
+        )
+
+    def _results(self, above: str) -> dg.AssetsDefinition:
+        said = f"Rows under the user's own keys, and pictures, in `{self._pipeline.save_folder}`."
+        return self._asset(RESULTS, results_writer, description=said, above=above)
+
+    def _asset(
+        self,
+        name: str,
+        writer: Writer,
+        *,
+        description: str,
+        above: str | None,
+        resources: Resources | None = None,
+        pictures: bool = False,
+    ) -> dg.AssetsDefinition:
+        pipeline, key, checked = self._pipeline, self.key(name), name != RESULTS
+        io_key = io_manager_key(pipeline.format, pictures=pictures)
+        decorate = dg.asset(
+            key=key,
+            ins={} if above is None else {"rows": dg.AssetIn(key=self.key(above))},
+            description=description,
+            group_name=pipeline.name,
+            io_manager_key=io_key,
+            required_resource_keys={io_key},
+            partitions_def=self._partitions,
+            backfill_policy=backfill_policy(pipeline),
+            code_version=self._versions[name],
+            owners=list(pipeline.owners),
+            tags=pipeline.tags,
+            kinds={"python", pipeline.format},
+            metadata=_definition_metadata(str(self._layout.stem(name)), resources),
+            pool=None if resources is None else resources.pool,
+            op_tags={} if resources is None else op_tags(resources),
+            check_specs=[failed_share_spec(key, pipeline.max_failed)] if checked else [],
+        )
+        run = Materialization(pipeline, name, io_key, writer, checked=checked).run
+        return decorate(_first(run) if above is None else _next(run))
+
+
+Run = Callable[[dg.AssetExecutionContext, RunOptions, Shards], dg.MaterializeResult[Any]]
+
+# Dagster reads these functions' annotations, and takes no generic result of an asset with checks.
+
+
+def _first(run: Run) -> Callable[..., Any]:
+    def materialize(  # pyright: ignore[reportUnknownParameterType]
+        context: dg.AssetExecutionContext, config: RunOptions
+    ) -> dg.MaterializeResult:  # pyright: ignore[reportMissingTypeArgument]
+        return run(context, config, Shards([]))
+
+    return materialize
+
+
+def _next(run: Run) -> Callable[..., Any]:
+    def materialize(  # pyright: ignore[reportUnknownParameterType]
+        context: dg.AssetExecutionContext, config: RunOptions, rows: Shards
+    ) -> dg.MaterializeResult:  # pyright: ignore[reportMissingTypeArgument]
+        return run(context, config, rows)
+
+    return materialize
+
+
+def _definition_metadata(stem: str, resources: Resources | None) -> dict[str, Any]:
+    shown = {} if resources is None else stated(resources)
+    return {STEM: stem, **{f"resources/{name}": value for name, value in shown.items()}}

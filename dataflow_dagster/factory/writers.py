@@ -1,0 +1,99 @@
+"""How each kind of asset writes one shard: what stands between Dagster and the steps."""
+
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataflow_dagster.factory.partitions import place_of
+from dataflow_dagster.factory.reporting import StepReport
+from dataflow_dagster.io_managers.files import RowsIOManager
+from dataflow_dagster.io_managers.rows import Shards
+from dataflow_dagster.resources.gpus import leased_gpus
+from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
+from dataflow_dagster.steps.answering import StepRun
+from dataflow_dagster.steps.manifest import Manifest
+from dataflow_dagster.steps.raw_meta import RawMeta, input_index
+from dataflow_dagster.steps.results import Results
+from dataflow_dagster.steps.shard import Shard
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One asset's work in one run.
+
+    Attributes:
+        pipeline: With its environment resolved.
+        io_manager: Says where shards are written.
+        stem: The asset's rows file without its ending, or its folder of shards.
+        sources: The shards of the asset above; empty for ``raw_meta``.
+        recompute: Answer every row anew.
+        report: Is told of rows done.
+    """
+
+    pipeline: PipelineSpec
+    io_manager: RowsIOManager
+    stem: Path
+    sources: Shards
+    recompute: bool
+    report: StepReport
+
+    def target(self, key: str | None) -> Shard:
+        """The shard to be written for one partition key."""
+        return self.io_manager.shard(self.stem, key)
+
+
+Done = tuple[Shard, Manifest]
+
+WriteShard = Callable[[str | None], Done]
+"""Makes the shard of one partition key; None: the asset is not partitioned."""
+
+Writer = Callable[[Job], AbstractContextManager[WriteShard]]
+
+
+@contextmanager
+def raw_meta_writer(job: Job) -> Generator[WriteShard]:
+    """Reads the user's input; its index is made by the first shard that needs it."""
+    step = RawMeta(job.pipeline, input_index(job.pipeline), job.report)
+
+    def write(key: str | None) -> Done:
+        target, (part, parts) = job.target(key), place_of(key)
+        return target, step.write_shard(target, part, parts, recompute=job.recompute)
+
+    yield write
+
+
+def step_writer(step: StepSpec) -> Writer:
+    """Answers rows by the step's model, on the GPUs it states, opened once for all shards."""
+
+    @contextmanager
+    def writer(job: Job) -> Generator[WriteShard]:
+        with (
+            leased_gpus(step.resources.gpus, job.report.say),
+            StepRun(
+                job.pipeline,
+                job.pipeline.steps[step.position - 1],
+                recompute=job.recompute,
+                progress=job.report,
+            ) as run,
+        ):
+
+            def write(key: str | None) -> Done:
+                target = job.target(key)
+                return target, run.answer_shard(job.sources[key], target)
+
+            yield write
+
+    return writer
+
+
+@contextmanager
+def results_writer(job: Job) -> Generator[WriteShard]:
+    """Puts rows under the user's own keys, and pictures into ``save_folder``."""
+    results = Results(job.pipeline, job.report)
+
+    def write(key: str | None) -> Done:
+        target = job.target(key)
+        return target, results.write_shard(job.sources[key], target, recompute=job.recompute)
+
+    yield write

@@ -1,0 +1,142 @@
+"""Dagster's IO managers for rows: jsonl and parquet, with and without pictures."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import dagster as dg
+from upath import UPath
+
+from dataflow_dagster.formats.jsonl import Jsonl
+from dataflow_dagster.formats.parquet import Parquet
+from dataflow_dagster.io_managers.pictures import save_pictures, with_lazy_pictures
+from dataflow_dagster.io_managers.rows import load_as, rows_of
+from dataflow_dagster.rows import Row
+from dataflow_dagster.steps.shard import Shard
+
+STEM = "dataflow/stem"
+"""Definition metadata: an asset's rows file without its ending, or its folder of shards."""
+
+
+_WRITERS = {".jsonl": Jsonl(), ".parquet": Parquet()}
+
+
+class RowsIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
+    """Rows of any asset as files; steps stream theirs through `shard`, others return values.
+
+    A step's rows lie where its definition metadata says; those of a user's own asset under
+    ``base_folder/<asset key>``, its partitions as files of their own.
+    """
+
+    base_folder: str = "intermediate_results"
+
+    @property
+    def _base_path(self) -> UPath:
+        return UPath(self.base_folder)
+
+    def shard(self, stem: Path, key: str | None) -> Shard:
+        """The shard that a step writes: its `path` ends in this IO manager's format."""
+        path = stem if key is None else stem / key
+        return Shard(path.with_name(f"{path.name}{self.extension}"), key)
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """Give a downstream asset what its annotation asks for; see `load_as`."""
+        loaded: Any = super().load_input(context)
+        shards: list[Shard] = [] if loaded is None else [loaded]
+        if isinstance(loaded, dict):
+            shards = [shard for shard in loaded.values() if shard is not None]
+        return load_as(context.dagster_type.typing_type, shards)
+
+    def load_from_path(self, context: dg.InputContext, path: UPath) -> Shard:
+        """A handle on the rows; they are read when they are asked for."""
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing: materialize {context.asset_key} first")
+        keys = context.asset_partition_keys if context.has_asset_partitions else [None]
+        key = next((key for key in keys if key and path.name == f"{key}{self.extension}"), None)
+        return Shard(Path(str(path)), key)
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Write what a user's asset returned; a step streams its rows itself and returns none."""
+        if context.has_asset_partitions and len(context.asset_partition_keys) > 1:
+            paths = self._get_paths_for_partitions(context)
+            for key in context.asset_partition_keys:
+                self._dump(context, obj[key], paths[key])
+            return
+        super().handle_output(context, obj)
+
+    def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:
+        """Write rows to `path` in one step: never seen half."""
+        whole = Path(str(path))
+        part = whole.with_name(whole.name + ".part")
+        _WRITERS[whole.suffix].write(part, self.written_rows(obj, whole))
+        part.replace(whole)
+
+    def written_rows(self, obj: Any, path: Path) -> Iterator[Row]:
+        """The rows of a returned value."""
+        return rows_of(obj)
+
+    def _dump(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:
+        self.make_directory(path.parent)
+        self.dump_to_path(context, obj, path)
+
+    def _get_path_without_extension(self, context: dg.InputContext | dg.OutputContext) -> UPath:
+        output = context.upstream_output if isinstance(context, dg.InputContext) else context
+        stem = None if output is None else output.definition_metadata.get(STEM)
+        if stem is None:
+            return super()._get_path_without_extension(context)
+        return UPath(os.path.expandvars(stem))
+
+
+class JsonlIOManager(RowsIOManager):
+    """Rows as jsonl."""
+
+    extension: ClassVar[str | None] = ".jsonl"  # pyright: ignore[reportIncompatibleVariableOverride]  # pydantic needs ClassVar
+
+
+class ParquetIOManager(RowsIOManager):
+    """Rows as parquet."""
+
+    extension: ClassVar[str | None] = ".parquet"  # pyright: ignore[reportIncompatibleVariableOverride]  # pydantic needs ClassVar
+
+
+class _WithPictures(RowsIOManager):
+    def load_input(self, context: dg.InputContext) -> Any:
+        """As `RowsIOManager`; rows loaded as ``list[dict]`` have their picture, opened lazily."""
+        loaded = super().load_input(context)
+        return with_lazy_pictures(loaded) if isinstance(loaded, list) else loaded
+
+    def written_rows(self, obj: Any, path: Path) -> Iterator[Row]:
+        """The rows of a returned value, with PIL pictures in it saved as PNG beside them."""
+        return save_pictures(rows_of(obj), path)
+
+
+class ImagesIOManager(_WithPictures):
+    """Rows of pictures: jsonl, the pictures as files beside it."""
+
+    extension: ClassVar[str | None] = ".jsonl"  # pyright: ignore[reportIncompatibleVariableOverride]  # pydantic needs ClassVar
+
+
+class ParquetImagesIOManager(_WithPictures):
+    """Rows of pictures: parquet, the pictures as files beside it."""
+
+    extension: ClassVar[str | None] = ".parquet"  # pyright: ignore[reportIncompatibleVariableOverride]  # pydantic needs ClassVar
+
+
+IO_MANAGERS: dict[str, RowsIOManager] = {
+    "dataflow_jsonl": JsonlIOManager(),
+    "dataflow_parquet": ParquetIOManager(),
+    "dataflow_jsonl_images": ImagesIOManager(),
+    "dataflow_parquet_images": ParquetImagesIOManager(),
+}
+"""Resource key → IO manager; one object each, so that several pipelines' definitions merge."""
+
+
+def io_manager_key(row_format: str, *, pictures: bool) -> str:
+    """The resource key for an asset's rows.
+
+    Args:
+        row_format: ``jsonl`` or ``parquet``.
+        pictures: The asset's rows name pictures it made.
+    """
+    return f"dataflow_{row_format}{'_images' if pictures else ''}"

@@ -1,0 +1,61 @@
+"""Pictures that travel with rows: opened only when they are looked at."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataflow_dagster.media.pictures import read_picture, write_picture
+from dataflow_dagster.rows import PICTURE, Row, current
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class LazyPicture:
+    """A picture file that is decoded at each `open`."""
+
+    path: Path
+
+    def open(self) -> "Image":
+        """Decode the file: upright, 8-bit RGB.
+
+        Raises:
+            RowError: The file is missing or no picture.
+        """
+        return read_picture(self.path)
+
+
+def with_lazy_pictures(rows: Iterable[Row]) -> list[Row]:
+    """Rows with their newest picture under ``dataflow_picture``; None where a row has none."""
+    column = current("image")
+    return [
+        {**row, PICTURE: LazyPicture(Path(row[column])) if row.get(column) else None}
+        for row in rows
+    ]
+
+
+def save_pictures(rows: Iterable[Row], path: Path) -> Iterator[Row]:
+    """Rows in which each PIL picture is saved as PNG and replaced by its path.
+
+    Args:
+        rows: Of a user's asset.
+        path: The rows' file: pictures go to ``<stem>_pictures/<row number>_<column>.png``.
+    """
+    folder = path.with_name(f"{path.stem}_pictures")
+    for number, row in enumerate(rows):
+        yield {
+            column: _saved(value, folder / f"{number:06d}_{column}.png")
+            for column, value in row.items()
+        }
+
+
+def _saved(value: Any, path: Path) -> Any:
+    if isinstance(value, LazyPicture):
+        return str(value.path)
+    if not hasattr(value, "getbands"):  # what only a PIL picture has
+        return value
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_picture(value, path)
+    return str(path)

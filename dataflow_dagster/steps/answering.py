@@ -1,0 +1,133 @@
+"""A model step over its shards, with one engine for all of them."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+
+from dataflow_dagster.engines.session import Engine, Request, Session
+from dataflow_dagster.rows import RowError, fingerprint
+from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
+from dataflow_dagster.steps.inputs import InputReader, Work
+from dataflow_dagster.steps.layout import meta_folder
+from dataflow_dagster.steps.manifest import Manifest
+from dataflow_dagster.steps.prepare import map_ahead
+from dataflow_dagster.steps.progress import Progress, Silent
+from dataflow_dagster.steps.saving import PictureSaver
+from dataflow_dagster.steps.shard import Shard, source_version
+from dataflow_dagster.steps.shard_run import ShardRun
+
+PREPARE_WORKERS = 4
+PREPARE_AHEAD = 32
+
+
+class StepRun:
+    """One run of one model step: opens its engine when the first row needs it, once.
+
+    Args:
+        pipeline: With its environment resolved.
+        step: One of the pipeline's steps.
+        recompute: Answer rows anew although good answers are known.
+        progress: Is told of rows done.
+    """
+
+    def __init__(
+        self,
+        pipeline: PipelineSpec,
+        step: StepSpec,
+        *,
+        recompute: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        self.step = step
+        self.recompute = recompute
+        self.progress: Progress = progress or Silent()
+        self.engine: Engine = step.config.engine()
+        self.fingerprint = step_fingerprint(step, self.engine)
+        self.inputs = InputReader(pipeline, step, self.fingerprint, meta_folder(pipeline))
+        self._session: Session | None = None
+        self._pool = ThreadPoolExecutor(PREPARE_WORKERS, thread_name_prefix="prepare")
+
+    def __enter__(self) -> "StepRun":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._session is not None:
+            self._session.close()
+
+    def answer_shard(self, source: Shard, target: Shard) -> Manifest:
+        """Answer the rows of `source` into `target`, or find that they stand there already.
+
+        Rows out = rows in × ``repeat_time``, in order.
+
+        Raises:
+            HopelessStepError: Every row of the first few hundred fails for one reason.
+            ShardBusyError: Another run writes `target` now.
+            BrokenShardError: `source` is missing or damaged.
+        """
+        version = source_version(source)
+        done = None if self.recompute else self._finished(target, version)
+        if done is not None:
+            self.progress.advance(done.tally.rows, 0)
+            return done
+        target.manifest_path.unlink(missing_ok=True)
+        return ShardRun(self, source, target).write(version)
+
+    def session(self) -> Session:
+        """The engine, opened at the first call."""
+        if self._session is None:
+            engine = self.engine
+            self.progress.say(
+                f"{self.step.name} runs on {engine.name} {engine.version},"
+                f" {engine.precision}, {engine.device}"
+            )
+            self._session = self.step.config.open(engine)
+        return self._session
+
+    def prepare(self, work: Iterator[Work]) -> Iterator[tuple[Work, Request | RowError]]:
+        """Requests in order; pictures are decoded in the pool, texts need no other thread."""
+        if self.step.config.reads == "text":
+            return map(self._request, work)
+        return map_ahead(self._request, work, self._pool, PREPARE_AHEAD)
+
+    def saver(self, target: Shard) -> PictureSaver:
+        """Writes drawn pictures below `target`'s folder, beside the engine."""
+        return PictureSaver(target.folder / self.step.asset, self._pool)
+
+    def _request(self, work: Work) -> tuple[Work, Request | RowError]:
+        if work.given is None:
+            raise TypeError("only rows with an input are prepared")
+        try:
+            return work, self.step.config.request(work.given)
+        except RowError as error:
+            return work, error
+        except Exception as error:  # noqa: BLE001  # the edge where a row's failure is recorded
+            return work, RowError("unreadable", f"{type(error).__name__}: {error}")
+
+    def _finished(self, target: Shard, version: str) -> Manifest | None:
+        """The manifest of a shard that needs no work: same step, same input, no row failed."""
+        manifest = target.manifest()
+        if manifest is None or manifest.tally.failed:
+            return None
+        if (manifest.fingerprint, manifest.source) != (self.fingerprint, version):
+            return None
+        if self.step.config.writes != "text" and not self.saver(target).holds_all(target.rows()):
+            return None
+        return manifest.all_reused()
+
+
+def step_fingerprint(step: StepSpec, engine: Engine) -> str:
+    """All that the rows of a step share and that decides their answers."""
+    return fingerprint(
+        {
+            "type": step.type,
+            "settings": step.config.key_settings(),
+            "engine": engine.name,
+            "precision": engine.precision,
+        }
+    )

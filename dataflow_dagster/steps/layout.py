@@ -1,0 +1,58 @@
+"""Which folder and file each asset of a pipeline has: the reference system's layout."""
+
+from pathlib import Path
+
+from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
+from dataflow_dagster.steps.shard import Shard
+
+RAW_META = "raw_meta"
+RESULTS = "results"
+RAW_META_FOLDER = "step_0_preprocess_format"
+
+
+def meta_folder(pipeline: PipelineSpec) -> Path:
+    """What relative media paths in rows are below: ``meta_folder``, else ``meta_path``'s folder."""
+    if pipeline.meta_folder is not None:
+        return Path(pipeline.meta_folder)
+    path = Path(pipeline.meta_path)
+    return path if path.is_dir() else path.parent
+
+
+class Layout:
+    """Where a pipeline's assets lie.
+
+    ``<base_folder>/step_<i>_<type>_<name>/result.jsonl``, ``<save_folder>/result.jsonl``; sharded:
+    ``.../result/<partition key>.jsonl``. Drawn pictures: ``<folder>/<asset>/``.
+    """
+
+    def __init__(self, pipeline: PipelineSpec) -> None:
+        self._format = pipeline.format
+        self.base_folder = Path(pipeline.base_folder)
+        self.save_folder = Path(pipeline.save_folder)
+        self._folders = {
+            RAW_META: self.base_folder / RAW_META_FOLDER,
+            **{step.asset: self.base_folder / step.folder for step in pipeline.steps},
+            RESULTS: self.save_folder,
+        }
+
+    def folder(self, asset: str) -> Path:
+        """The folder of one asset's files."""
+        return self._folders[asset]
+
+    def step_folder(self, step: StepSpec) -> Path:
+        """The folder of one step's rows and pictures."""
+        return self._folders[step.asset]
+
+    def stem(self, asset: str) -> Path:
+        """The asset's rows file without its ending; its folder of shards where it is sharded."""
+        return self._folders[asset] / "result"
+
+    def shard(self, asset: str, key: str | None = None) -> Shard:
+        """One asset's rows; `key`: of one partition."""
+        stem = self.stem(asset)
+        path = stem if key is None else stem / key
+        return Shard(path.with_name(f"{path.name}.{self._format}"), key)
+
+    def errors(self, key: str | None = None) -> Path:
+        """Failed rows with their reason, beside the results."""
+        return self.save_folder / ("errors.jsonl" if key is None else f"errors/{key}.jsonl")

@@ -1,0 +1,88 @@
+"""Where a row's drawn picture goes, and putting it there."""
+
+from hashlib import blake2b
+from pathlib import Path, PurePosixPath
+
+from dataflow_dagster.media.pictures import picture_extension
+from dataflow_dagster.rows import NAME, REPEAT, Row, RowError
+
+_MAX_PART_BYTES = 180  # file systems allow 255; what is appended to a stem fits in the rest
+
+
+def name_after(value: object, meta_folder: Path, row_id: str) -> str:
+    """What a row's outputs are named after: its own picture's path below `meta_folder`, or its id.
+
+    Args:
+        value: The row's own image value.
+        meta_folder: Relative values are below it.
+        row_id: Names the outputs of a row without a picture.
+
+    Returns:
+        A relative POSIX path with an extension that has an encoder, without ``..``.
+    """
+    path = _relative(value, meta_folder) if isinstance(value, str) and value else None
+    if path is None:
+        return f"{_safe(row_id.replace('/', '_'))}.png"
+    parts = [_safe(part) for part in path.parts if part not in ("", ".", "..", "/")]
+    name = PurePosixPath(*parts) if parts else PurePosixPath(_safe(row_id))
+    stem = name.stem if name.suffix else name.name
+    return str(name.with_name(stem + picture_extension(name.suffix)))
+
+
+def with_hash(name: str, row_id: str) -> str:
+    """`name` made its own by the first 8 hex digits of the id's hash."""
+    path = PurePosixPath(name)
+    digest = blake2b(row_id.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+    return str(path.with_name(f"{path.stem}_{digest}{path.suffix}"))
+
+
+def generated_name(row: Row) -> str:
+    """The drawn picture's path below the asset's media folder: ``cats/a_generated.jpg``."""
+    path = PurePosixPath(row[NAME])
+    return str(path.with_name(f"{path.stem}_generated{row.get(REPEAT, '')}{path.suffix}"))
+
+
+def path_below(folder: Path, relative: str) -> Path:
+    """`folder` / `relative`, held to lie below `folder` on disk, its parents made.
+
+    Raises:
+        RowError: ``outside_folder``: a symbolic link on the way leads out.
+    """
+    path = folder / relative
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.resolve().is_relative_to(folder.resolve()) or path.is_symlink():
+        raise RowError("outside_folder", f"{path} would be written outside {folder}")
+    return path
+
+
+def file_digest(path: Path) -> str | None:
+    """Hash of a file's bytes, 32 hex digits; None where there is no such file."""
+    try:
+        return blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    except OSError:
+        return None
+
+
+def _relative(value: str, meta_folder: Path) -> PurePosixPath | None:
+    if "\0" in value:
+        return None
+    path = Path(value)
+    if not path.is_absolute():
+        return PurePosixPath(value)
+    if path.is_relative_to(meta_folder.absolute()):
+        return PurePosixPath(path.relative_to(meta_folder.absolute()).as_posix())
+    return PurePosixPath(path.name)
+
+
+def _safe(part: str) -> str:
+    """One path component that every file system takes; told apart by hash where it was changed."""
+    encoded = part.encode("utf-8", "replace")
+    clean = "".join(
+        char if char.isprintable() and char not in '\\:*?"<>|' else "_" for char in part
+    )
+    if clean == part and len(encoded) <= _MAX_PART_BYTES and part not in (".", ".."):
+        return part
+    digest = blake2b(part.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+    suffix = PurePosixPath(clean).suffix if len(PurePosixPath(clean).suffix) <= 10 else ""
+    stem = clean.encode("utf-8", "replace")[: _MAX_PART_BYTES - 30].decode("utf-8", "ignore")
+    return f"{stem.removesuffix(suffix)}_{digest}{suffix}"

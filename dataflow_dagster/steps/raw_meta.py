@@ -1,0 +1,170 @@
+"""Preprocess: the user's file, whatever its format, into rows with ids, names and media."""
+
+import time
+from typing import Any
+
+from dataflow_dagster.media.paths import resolve_medium
+from dataflow_dagster.rows import (
+    ERROR,
+    ID,
+    NAME,
+    PREFIX,
+    SOURCE_PREFIX,
+    Medium,
+    Numbered,
+    Row,
+    RowError,
+    current,
+    fingerprint,
+)
+from dataflow_dagster.schema.pipeline import PipelineSpec
+from dataflow_dagster.shards import Identity, InputIndex, Reading, open_index
+from dataflow_dagster.steps.inputs import checked_text
+from dataflow_dagster.steps.layout import RAW_META, Layout, meta_folder
+from dataflow_dagster.steps.manifest import Manifest, Tally
+from dataflow_dagster.steps.part import PartWriter
+from dataflow_dagster.steps.pictures import name_after, with_hash
+from dataflow_dagster.steps.progress import Progress, Silent
+from dataflow_dagster.steps.shard import Shard
+
+CODE_VERSION = 1
+
+
+def source_media(pipeline: PipelineSpec) -> set[Medium]:
+    """The media some step reads from the user's own columns rather than from an earlier step."""
+    wanted: set[Medium] = set()
+    written: set[Medium] = set()
+    for step in pipeline.steps:
+        if step.input_key is None and step.config.reads not in written:
+            wanted.add(step.config.reads)
+        written.add(step.config.writes)
+    return wanted
+
+
+def input_index(pipeline: PipelineSpec) -> InputIndex:
+    """The index of the pipeline's input: one pass over it, unless it is known from before.
+
+    Raises:
+        InputError: ``meta_path`` names no input, or one that cannot be read.
+    """
+    folder = meta_folder(pipeline)
+    reading = Reading(
+        meta_path=pipeline.meta_path,
+        image_key=pipeline.image_key,
+        id_key=pipeline.id_key,
+        limit=pipeline.limit,
+        naming=f"{CODE_VERSION} {folder}",
+    )
+
+    def name_of(row: Row, row_id: str) -> str:
+        return name_after(row.get(pipeline.image_key), folder, row_id)
+
+    return open_index(reading, Layout(pipeline).folder(RAW_META), name_of)
+
+
+class RawMeta:
+    """Writes the shards of one pipeline's ``raw_meta``.
+
+    Args:
+        pipeline: With its environment resolved.
+        index: Of the pipeline's input.
+        progress: Is told of rows done.
+    """
+
+    def __init__(
+        self, pipeline: PipelineSpec, index: InputIndex, progress: Progress | None = None
+    ) -> None:
+        self._pipeline = pipeline
+        self._progress: Progress = progress or Silent()
+        self._index = index
+        self._folder = meta_folder(pipeline)
+        self._media = source_media(pipeline)
+        self.fingerprint = raw_meta_fingerprint(pipeline)
+
+    def write_shard(self, target: Shard, part: int, parts: int, *, recompute: bool) -> Manifest:
+        """Write shard `part` (from 0) of `parts`, or find that it stands there already."""
+        source = f"{self._index.signature}-{part}-{parts}"
+        manifest = None if recompute else target.manifest()
+        if manifest and (manifest.fingerprint, manifest.source) == (self.fingerprint, source):
+            self._progress.advance(manifest.tally.rows, manifest.tally.failed)
+            return manifest.all_reused()
+        target.manifest_path.unlink(missing_ok=True)
+        began = time.monotonic()
+        tally = Tally()
+        with PartWriter(target) as writer:
+            rows = self._index.shard(part, parts)
+            for numbered in self._index.read(rows.start, rows.stop):
+                row = self._row(numbered, tally)
+                writer.append(tally.rows, row)
+                tally.rows += 1
+                self._progress.advance(1, int(ERROR in row))
+            version = writer.finish(tally.rows)
+            tally.seconds = time.monotonic() - began
+            return target.leave_manifest(
+                fingerprint=self.fingerprint, source=source, data_version=version, tally=tally
+            )
+
+    def _row(self, numbered: Numbered, tally: Tally) -> Row:
+        identity = self._index.identify(numbered)
+        row: Row = {} if isinstance(numbered.row, RowError) else _without_ours(numbered.row)
+        row[ID] = identity.id
+        try:
+            self._place(row, numbered.row, identity)
+            tally.computed += 1
+        except RowError as failure:
+            row[ERROR] = failure.as_column(RAW_META)
+            tally.count_error(failure.kind)
+        return row
+
+    def _place(self, row: Row, given: Row | RowError, identity: Identity) -> None:
+        """Give the row its name and its media.
+
+        Raises:
+            RowError: A column holds what is no medium, or is ours by name.
+        """
+        if identity.error is not None:
+            raise identity.error
+        if isinstance(given, RowError):
+            raise given
+        _check_columns(given)
+        name = name_after(given.get(self._pipeline.image_key), self._folder, identity.id)
+        row[NAME] = with_hash(name, identity.id) if identity.name_is_taken else name
+        for medium in self._media:
+            value = self._medium(given, medium)
+            if value is not None:
+                row[current(medium)] = value
+
+    def _medium(self, row: Row, medium: Medium) -> str | None:
+        if medium == "text":
+            return checked_text(row.get(self._pipeline.text_key), self._pipeline.text_key)
+        column = self._pipeline.image_key if medium == "image" else self._pipeline.video_key
+        path = resolve_medium(row.get(column), self._folder)
+        return None if path is None else str(path)
+
+
+def raw_meta_fingerprint(pipeline: PipelineSpec) -> str:
+    """All of the pipeline that decides its raw_meta rows, the input apart."""
+    settings: dict[str, Any] = {
+        "code_version": CODE_VERSION,
+        "keys": [pipeline.image_key, pipeline.text_key, pipeline.video_key, pipeline.id_key],
+        "meta_folder": pipeline.meta_folder,
+        "media": sorted(source_media(pipeline)),
+    }
+    return fingerprint(settings)
+
+
+def _reserved(column: str) -> bool:
+    return column.startswith(PREFIX) and not column.startswith(SOURCE_PREFIX)
+
+
+def _without_ours(row: Row) -> Row:
+    return {column: value for column, value in row.items() if not _reserved(column)}
+
+
+def _check_columns(row: Row) -> None:
+    reserved = [column for column in row if _reserved(column)]
+    if reserved:
+        raise RowError(
+            "reserved_column",
+            f"column '{reserved[0]}': names beginning with '{PREFIX}' are kept for the platform",
+        )

@@ -1,0 +1,194 @@
+"""Postprocess: the rows under the user's own keys, their pictures, and the failed rows."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from dataflow_dagster.rows import (
+    ERROR,
+    ID,
+    PREFIX,
+    SOURCE_PREFIX,
+    Row,
+    answer_column,
+    encode,
+    fingerprint,
+)
+from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
+from dataflow_dagster.steps.layout import Layout
+from dataflow_dagster.steps.manifest import Manifest, Tally
+from dataflow_dagster.steps.part import PartWriter
+from dataflow_dagster.steps.pictures import path_below
+from dataflow_dagster.steps.progress import Progress, Silent
+from dataflow_dagster.steps.shard import Shard, source_version
+
+CODE_VERSION = 1
+
+
+class Results:
+    """Writes the shards of one pipeline's ``results`` under its ``save_folder``.
+
+    Args:
+        pipeline: With its environment resolved.
+        progress: Is told of rows done.
+    """
+
+    def __init__(self, pipeline: PipelineSpec, progress: Progress | None = None) -> None:
+        self._layout = Layout(pipeline)
+        self._progress: Progress = progress or Silent()
+        self._newest = {
+            "text": pipeline.text_key,
+            "image": pipeline.image_key,
+            "video": pipeline.video_key,
+        }
+        self._steps = pipeline.steps
+        self.fingerprint = results_fingerprint(pipeline)
+
+    def write_shard(self, source: Shard, target: Shard, *, recompute: bool = False) -> Manifest:
+        """Write one shard's results and errors, or find that they stand there already.
+
+        Raises:
+            OSError: ``save_folder`` cannot be written.
+        """
+        version = source_version(source)
+        manifest = None if recompute else target.manifest()
+        if (
+            manifest is not None
+            and (manifest.fingerprint, manifest.source) == (self.fingerprint, version)
+            and self._pictures_are_there(source)
+        ):
+            self._progress.advance(manifest.tally.rows, manifest.tally.passed)
+            return manifest.all_reused()
+        target.manifest_path.unlink(missing_ok=True)
+        return self._write(source, target, version)
+
+    def _write(self, source: Shard, target: Shard, version: str) -> Manifest:
+        began = time.monotonic()
+        tally = Tally()
+        errors = self._layout.errors(target.key)
+        with PartWriter(target) as part, _ErrorList(errors) as failed:
+            for number, row in enumerate(source.rows()):
+                part.append(number, self._result(row))
+                failed.note(row)
+                self._progress.advance(1, int(row.get(ERROR) is not None))
+                tally.rows += 1
+            tally.passed, tally.computed = failed.count, tally.rows - failed.count
+            data_version = part.finish(tally.rows)
+            tally.seconds = time.monotonic() - began
+            return target.leave_manifest(
+                fingerprint=self.fingerprint,
+                source=version,
+                data_version=data_version,
+                tally=tally,
+            )
+
+    def _result(self, row: Row) -> Row:
+        answers: dict[str, str] = {}
+        for step, value in self._answers(row):
+            if step.config.writes != "text":
+                _copy(self._layout.folder(step.asset) / value, self._saved(value))
+            answers[self._newest[step.config.writes]] = value
+            if step.output_key is not None:
+                answers[step.output_key] = value
+        return under_user_keys(row, answers)
+
+    def _answers(self, row: Row) -> Iterator[tuple[StepSpec, str]]:
+        """Each step's text, or its picture's path relative to ``save_folder``, oldest first."""
+        for step in self._steps:
+            answer = row.get(answer_column(step.asset))
+            if answer is not None:
+                yield step, answer[step.config.writes]
+
+    def _saved(self, relative: str) -> Path:
+        return path_below(self._layout.save_folder, relative)
+
+    def _pictures_are_there(self, source: Shard) -> bool:
+        if all(step.config.writes == "text" for step in self._steps):
+            return True
+        return all(
+            (self._layout.save_folder / value).is_file()
+            for row in source.rows()
+            for step, value in self._answers(row)
+            if step.config.writes != "text"
+        )
+
+
+def under_user_keys(row: Row, answers: dict[str, str]) -> Row:
+    """The user's columns, with `answers` in theirs; what an answer overwrites is kept beside it.
+
+    A failed row carries ``dataflow_error``; no other column of ours is left.
+    """
+    result = {
+        column: value
+        for column, value in row.items()
+        if not column.startswith(PREFIX) or column.startswith(SOURCE_PREFIX)
+    }
+    for column, value in answers.items():
+        if row.get(column) is not None:
+            kept = SOURCE_PREFIX + column
+            while kept in result:  # the user's file is itself a result
+                kept += "_"
+            result[kept] = row[column]
+        result[column] = value
+    if row.get(ERROR) is not None:
+        result[ERROR] = row[ERROR]
+    return result
+
+
+def results_fingerprint(pipeline: PipelineSpec) -> str:
+    """All of the pipeline that decides its results, the rows apart."""
+    return fingerprint(
+        {
+            "code_version": CODE_VERSION,
+            "keys": [pipeline.image_key, pipeline.text_key, pipeline.video_key],
+            "columns": [
+                [step.asset, step.config.writes, step.output_key] for step in pipeline.steps
+            ],
+        }
+    )
+
+
+class _ErrorList:
+    """``errors.jsonl``: failed rows with their reason; absent where no row failed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
+        self.count = 0
+
+    def __enter__(self) -> "_ErrorList":
+        self._part.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._part.open("wb")
+        return self
+
+    def __exit__(self, kind: object, error: object, at: object) -> None:
+        self._file.close()
+        if kind is None and self.count:
+            self._part.replace(self._path)
+        else:
+            self._part.unlink()
+            if kind is None:
+                self._path.unlink(missing_ok=True)
+
+    def note(self, row: Row) -> None:
+        """Write the row if it failed."""
+        error = row.get(ERROR)
+        if error is not None:
+            self.count += 1
+            own = {column: value for column, value in row.items() if column != ERROR}
+            self._file.write(encode({"id": row[ID], **error, "row": own}) + b"\n")
+
+
+def _copy(made: Path, saved: Path) -> None:
+    """Put a finished picture under ``save_folder``, as a second name of the same file if it can."""
+    if saved.exists() and saved.samefile(made):
+        return  # renaming one name of a file over another does nothing and leaves both
+    part = saved.with_name(saved.name + ".part")
+    part.unlink(missing_ok=True)
+    try:
+        os.link(made, part)
+    except OSError:
+        shutil.copyfile(made, part)
+    part.replace(saved)

@@ -1,0 +1,81 @@
+"""Writing drawn pictures beside the engine: each is on disk before the line that names it."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any
+
+from dataflow_dagster.engines.session import Answer
+from dataflow_dagster.media.pictures import write_picture
+from dataflow_dagster.rows import Row, RowError, answer_column
+from dataflow_dagster.steps.pictures import file_digest, generated_name, path_below
+
+SAVE_AHEAD = 16
+
+Saved = tuple[int, dict[str, Any] | RowError]
+"""An output row's number and its answer column's value, the picture being on disk."""
+
+
+class PictureSaver:
+    """Saves pictures of one step under its media folder, some at once.
+
+    Args:
+        folder: ``<step folder>/<asset>``; paths in answers are relative to the step folder.
+        pool: Encoders run in it.
+    """
+
+    def __init__(self, folder: Path, pool: Executor) -> None:
+        self._folder = folder
+        self._column = answer_column(folder.name)
+        self._pool = pool
+        self._saving: deque[tuple[int, Future[dict[str, Any] | RowError]]] = deque()
+
+    def save(self, number: int, row: Row, answer: Answer) -> Iterator[Saved]:
+        """Begin to save one picture; gives those that are on disk by now.
+
+        Raises:
+            OSError: The disk is full or read-only: no fault of the row.
+        """
+        self._saving.append((number, self._pool.submit(self._save, row, answer)))
+        yield from self._done(SAVE_AHEAD)
+
+    def finish(self) -> Iterator[Saved]:
+        """Wait for all that are not on disk yet."""
+        yield from self._done(0)
+
+    def path_of(self, answer: dict[str, Any]) -> Path:
+        """Where the picture of an answer lies."""
+        return self._folder.parent / answer["image"]
+
+    def holds(self, row: Row, answer: dict[str, Any]) -> bool:
+        """Whether an earlier answer's picture still lies where this row's belongs, unchanged."""
+        if "image" not in answer:
+            return True
+        expected = f"{self._folder.name}/{generated_name(row)}"
+        return answer["image"] == expected and file_digest(self.path_of(answer)) == answer["digest"]
+
+    def holds_all(self, rows: Iterator[Row]) -> bool:
+        """Whether every picture that `rows` name is still there; their bytes are not read."""
+        answers = (row.get(self._column) for row in rows)
+        return all(answer is None or self.path_of(answer).is_file() for answer in answers)
+
+    def _done(self, ahead: int) -> Iterator[Saved]:
+        while self._saving and (len(self._saving) > ahead or self._saving[0][1].done()):
+            number, future = self._saving.popleft()
+            yield number, future.result()
+
+    def _save(self, row: Row, answer: Answer) -> dict[str, Any] | RowError:
+        if answer.picture is None:
+            raise TypeError("only pictures are saved")
+        name = generated_name(row)
+        try:
+            path = path_below(self._folder, name)
+            write_picture(answer.picture, path)
+        except RowError as error:
+            return error
+        return {
+            "image": f"{self._folder.name}/{name}",
+            "digest": file_digest(path),
+            **answer.details,
+        }

@@ -1,0 +1,96 @@
+"""One shard's rows on disk, finished or in the making."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataflow_dagster.formats import lookup
+from dataflow_dagster.rows import Row, RowError
+from dataflow_dagster.steps.manifest import Manifest, Tally, read_manifest
+
+
+class BrokenShardError(Exception):
+    """A file the platform wrote itself is missing or damaged; says how to make it anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A part of an asset's rows: one Dagster partition, or all rows where there are none.
+
+    Attributes:
+        path: The rows: ``.jsonl`` or ``.parquet``. Beside it stand ``.manifest.json``, and while
+            the shard is being made ``.part`` (rows in order of arrival) and ``.interrupted``
+            (rows a killed run left behind).
+        key: The partition key; None: the asset is not partitioned.
+    """
+
+    path: Path
+    key: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The step's folder, which media paths in answers are relative to."""
+        return self.path.parent if self.key is None else self.path.parent.parent
+
+    @property
+    def part_path(self) -> Path:
+        """Rows as they arrive; always jsonl."""
+        return self.path.with_name(self.path.stem + ".part")
+
+    @property
+    def interrupted_path(self) -> Path:
+        """Whole rows that killed runs left in their ``.part``; always jsonl."""
+        return self.path.with_name(self.path.stem + ".interrupted")
+
+    @property
+    def manifest_path(self) -> Path:
+        """The note beside the finished rows."""
+        return self.path.with_name(self.path.stem + ".manifest.json")
+
+    def manifest(self) -> Manifest | None:
+        """The shard's manifest; None where the shard is not whole."""
+        manifest = read_manifest(self.manifest_path)
+        if manifest is None or not self.path.exists():
+            return None
+        return manifest if self.path.stat().st_size == manifest.size else None
+
+    def leave_manifest(
+        self,
+        *,
+        fingerprint: str,
+        source: str,
+        data_version: str,
+        tally: Tally,
+        engine: Mapping[str, str] | None = None,
+    ) -> Manifest:
+        """Mark the shard as whole; arguments as in `Manifest`."""
+        size = self.path.stat().st_size
+        manifest = Manifest(fingerprint, source, data_version, size, tally, engine or {})
+        manifest.write(self.manifest_path)
+        return manifest
+
+    def rows(self) -> Iterator[Row]:
+        """The rows in order, read as a stream.
+
+        Raises:
+            BrokenShardError: The file is missing or a line of it is damaged.
+        """
+        if not self.path.exists():
+            raise BrokenShardError(f"{self.path} is missing: materialize the asset above first")
+        for row in lookup.read(self.path):
+            if isinstance(row, RowError):
+                raise BrokenShardError(
+                    f"{self.path} is damaged ({row.message}): delete it and materialize again"
+                )
+            yield row
+
+
+def source_version(shard: Shard) -> str:
+    """Tells apart the rows a shard held and holds: its data version, else its size and time."""
+    manifest = shard.manifest()
+    if manifest is not None:
+        return manifest.data_version
+    if not shard.path.exists():
+        raise BrokenShardError(f"{shard.path} is missing: materialize the asset above first")
+    stat = shard.path.stat()
+    return f"{stat.st_size}-{stat.st_mtime_ns}"
