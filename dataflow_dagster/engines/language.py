@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from dataflow_dagster.engines.errors import UnfitSettingError
+from dataflow_dagster.engines.session import Engine
 from dataflow_dagster.rows import RowError
 
 
@@ -37,6 +39,19 @@ class LanguageSettings:
     max_num_seqs: int = 128
     batch_size: int = 16
     gpu_memory_utilization: float | None = None
+
+
+def refuse_gpu_settings(engine: Engine, settings: LanguageSettings) -> None:
+    """Tell settings that mean something on a GPU alone.
+
+    Raises:
+        UnfitSettingError: One is given, and the engine's device is a CPU.
+    """
+    if engine.device != "cpu":
+        return
+    for key, unset in (("gpu_memory_utilization", None), ("tensor_parallel_size", 1)):
+        if (given := getattr(settings, key)) != unset:
+            raise UnfitSettingError(key, given, "the device is 'cpu'; leave it out")
 
 
 def too_long(limit: int, prompt_tokens: int | None = None) -> RowError:

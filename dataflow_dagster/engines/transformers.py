@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataflow_dagster.engines.batches import Isolation, answer_batches
 from dataflow_dagster.engines.errors import UnfitSettingError
-from dataflow_dagster.engines.language import LanguageSettings, tidy, too_long
+from dataflow_dagster.engines.language import LanguageSettings, refuse_gpu_settings, tidy, too_long
 from dataflow_dagster.engines.sampler import RowSampler
 from dataflow_dagster.engines.session import Answer, Answered, Engine, Request
 from dataflow_dagster.engines.transformers_model import Loaded, load
@@ -59,7 +59,7 @@ class TransformersSession:
     ) -> list[Answered]:
         import torch
 
-        inputs = inputs.to(loaded.model.device)
+        inputs = inputs.to(loaded.model.device, loaded.model.dtype)  # token ids keep their type
         sampler = RowSampler(
             self._sampling, [request.seed for request in batch], inputs["attention_mask"]
         )
@@ -121,12 +121,7 @@ def _refuse_unfit(engine: Engine, settings: LanguageSettings) -> None:
             settings.tensor_parallel_size,
             "transformers runs on one device; backend 'vllm' splits a model over several",
         )
-    if settings.gpu_memory_utilization is not None and engine.device == "cpu":
-        raise UnfitSettingError(
-            "gpu_memory_utilization",
-            settings.gpu_memory_utilization,
-            "the device is 'cpu'; leave it out",
-        )
+    refuse_gpu_settings(engine, settings)
 
 
 def _limit_gpu_memory(share: float | None) -> None:

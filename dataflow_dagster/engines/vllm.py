@@ -6,8 +6,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Protocol
 
-from dataflow_dagster.engines.errors import UnfitSettingError
-from dataflow_dagster.engines.language import LanguageSettings
+from dataflow_dagster.engines.language import LanguageSettings, refuse_gpu_settings
 from dataflow_dagster.engines.session import Answered, Engine, Request
 from dataflow_dagster.engines.vllm_beside import BesideCore
 from dataflow_dagster.engines.vllm_inside import InsideCore
@@ -77,7 +76,7 @@ def open_session(engine: Engine, settings: LanguageSettings) -> VllmSession:
     Raises:
         UnfitSettingError: A setting that vLLM cannot honour on this device.
     """
-    _refuse_unfit(engine, settings)
+    refuse_gpu_settings(engine, settings)
     for name, value in _environment(engine).items():
         os.environ.setdefault(name, value)
     # vLLM takes its level from the environment only after it was imported.
@@ -110,18 +109,3 @@ def _environment(engine: Engine) -> dict[str, str]:
         "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB; else 92 % of the memory, which it then refuses
         "OMP_NUM_THREADS": "1",  # measured in one process: 355 against 40 pictures/s
     }
-
-
-def _refuse_unfit(engine: Engine, settings: LanguageSettings) -> None:
-    if engine.device == "cpu" and settings.gpu_memory_utilization is not None:
-        raise UnfitSettingError(
-            "gpu_memory_utilization",
-            settings.gpu_memory_utilization,
-            "the device is 'cpu'; leave it out",
-        )
-    if engine.device == "cpu" and settings.tensor_parallel_size > 1:
-        raise UnfitSettingError(
-            "tensor_parallel_size",
-            settings.tensor_parallel_size,
-            "the device is 'cpu'; leave it out",
-        )

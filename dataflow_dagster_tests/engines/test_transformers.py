@@ -200,7 +200,7 @@ def test_bfloat16_is_what_the_weights_are_loaded_in() -> None:
     assert {str(weight.dtype) for weight in session._opened().model.parameters()} == {  # noqa: SLF001  # the effect is in memory alone
         "torch.bfloat16"
     }
-    answer_once(session, SIX[:2])
+    assert isinstance(answer_once(session, SIX[:2])[1], Answer)
 
 
 @pytest.mark.parametrize(("batch_size", "max_num_seqs", "held"), [(4, 128, 8), (4, 2, 4)])
