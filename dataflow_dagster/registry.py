@@ -24,8 +24,9 @@ class UnknownNameError(LookupError):
         self.what = what
         self.given = given
         self.allowed = sorted(allowed)
-        close = difflib.get_close_matches(given, self.allowed, n=1, cutoff=0.5)
-        self.nearest = close[0] if close else None
+        folded = {name.casefold(): name for name in self.allowed}
+        close = difflib.get_close_matches(given.casefold(), folded, n=1, cutoff=0.5)
+        self.nearest = folded[close[0]] if close else None
         super().__init__(self.explain())
 
     def explain(self) -> str:

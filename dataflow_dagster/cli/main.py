@@ -1,4 +1,4 @@
-"""The command line: run · check."""
+"""The command line: run · check · models."""
 
 import logging
 import os
@@ -7,11 +7,13 @@ from pathlib import Path
 
 import click
 
+from dataflow_dagster.cli.models import key_lines, model_lines
 from dataflow_dagster.cli.running import RunRequest, run_pipeline
 from dataflow_dagster.cli.summary import print_summary
 from dataflow_dagster.factory.partitions import shard_keys
 from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.formats.inputs import find_input
+from dataflow_dagster.registry import UnknownNameError
 from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster.schema.loading import load_pipeline
 from dataflow_dagster.schema.pipeline import PipelineSpec
@@ -67,6 +69,18 @@ def check(config: Path) -> None:
     except (PipelineError, InputError) as error:
         raise _Refused(str(error)) from error
     click.echo(f"{config}: ok: {files} file(s) at {ready.meta_path}: {' → '.join(assets)}")
+
+
+@main.command()
+@click.argument("name", required=False)
+def models(name: str | None) -> None:
+    """List the models a step can name, or show the keys of the one called NAME."""
+    try:
+        lines = model_lines() if name is None else key_lines(name)
+        for line in lines:
+            click.echo(line)
+    except UnknownNameError as error:
+        raise click.BadParameter(str(error), param_hint="NAME") from error
 
 
 class _Refused(click.ClickException):

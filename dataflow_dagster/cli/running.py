@@ -13,6 +13,7 @@ import dagster as dg
 from dataflow_dagster.cli.watching import watched
 from dataflow_dagster.factory.partitions import shard_key
 from dataflow_dagster.factory.pipeline import job_name, pipeline_definitions
+from dataflow_dagster.factory.processes import STEP_PROCESSES
 from dataflow_dagster.schema.loading import load_pipeline
 from dataflow_dagster.schema.pipeline import PipelineSpec
 
@@ -64,6 +65,7 @@ def _run_config(pipeline: PipelineSpec, request: RunRequest) -> dict[str, Any]:
     return {
         "ops": {f"{pipeline.name}__{asset}": options for asset in assets},
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        "execution": {"config": {"multiprocess": STEP_PROCESSES}},
     }
 
 

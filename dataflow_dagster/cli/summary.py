@@ -1,73 +1,116 @@
 """What a run from the shell says when it ends."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 import dagster as dg
-from rich.console import Console
-from rich.table import Table
+from dagster._core.errors import DagsterAssetCheckFailedError
+from dagster_shared.error import SerializableErrorInfo
 
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
 
 COUNTS = ("dagster/row_count", "computed", "reused", "failed", "skipped", "seconds")
 
+Metadata = Mapping[str, dg.MetadataValue[Any]]
+
 
 def print_summary(pipeline: PipelineSpec, result: dg.JobExecutionResult) -> None:
-    """Rows by asset, and where the results are; or why the run failed."""
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(_table(pipeline, result))
-    for reason in _failures(result):
-        console.print(reason, style="red", markup=False)
-    if result.success:
-        for what, path in _places(pipeline):
-            console.print(f"{what}: {path}", markup=False)
+    """Rows by asset, and where the results are; why the run failed goes to standard error."""
+    assets = [RAW_META, *(step.asset for step in pipeline.steps), RESULTS]
+    shards = {asset: _shards(result, dg.AssetKey([pipeline.name, asset])) for asset in assets}
+    for line in _table(shards):
+        click.echo(line)
+    warning = _loss(pipeline, shards[RESULTS])
+    if warning is not None:
+        click.secho(warning, fg="red", err=True)
+    for reason in failures(result):
+        click.secho(reason, fg="red", err=True)
+    for what, path in _places(pipeline):
+        click.echo(f"{what}: {path}")
 
 
-def _table(pipeline: PipelineSpec, result: dg.JobExecutionResult) -> Table:
-    table = Table("asset", *(name.removeprefix("dagster/") for name in COUNTS))
-    for asset in (RAW_META, *(step.asset for step in pipeline.steps), RESULTS):
-        shards = _shards(result, dg.AssetKey([pipeline.name, asset]))
-        if shards:
-            sums = [sum(_number(shard, name) for shard in shards) for name in COUNTS]
-            table.add_row(asset, *(f"{value:.10g}" for value in sums))
-    return table
+def failures(result: dg.JobExecutionResult) -> Iterator[str]:
+    """Each failed asset's reason, without a call stack where the message says all."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            asset = str(event.step_key).split("__", 1)[-1]
+            yield f"{asset} {_reason(event, result.all_events)}"
 
 
-def _shards(
-    result: dg.JobExecutionResult, asset: dg.AssetKey
-) -> list[Mapping[str, dg.MetadataValue[Any]]]:
+def _reason(event: dg.DagsterEvent, others: Sequence[dg.DagsterEvent]) -> str:
+    said = event.step_failure_data.user_failure_data
+    error = event.step_failure_data.error
+    if said is not None and said.description:
+        return f"failed: {said.description}"
+    if error is None:
+        return "failed"
+    if _is_a(error, dg.DagsterExecutionInterruptedError):
+        return "was interrupted: what is done is kept, run it again to go on"
+    if _is_a(error, DagsterAssetCheckFailedError):
+        checks = [other for other in others if other.step_key == event.step_key]
+        return f"failed: {'; '.join(_blocking(checks))}"
+    return f"failed: {error.to_string()}"
+
+
+def _blocking(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
+    """What the checks say that stopped a step."""
+    for event in events:
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            check = event.asset_check_evaluation_data
+            if check.blocking and not check.passed:
+                yield check.description or check.check_name
+
+
+def _is_a(error: SerializableErrorInfo, kind: type[BaseException]) -> bool:
+    """Whether an error, or one that it wraps, was of that class in the step's process."""
+    return error.cls_name == kind.__name__ or (error.cause is not None and _is_a(error.cause, kind))
+
+
+def _table(shards: Mapping[str, Sequence[Metadata]]) -> Iterator[str]:
+    """Lines of a table; names of assets are never cut, however narrow the terminal."""
+    heads = [name.removeprefix("dagster/") for name in COUNTS]
+    widest = max(map(len, shards))
+    yield " ".join([f"{'asset':<{widest}}", *(f"{head:>9}" for head in heads)])
+    for asset, of in shards.items():
+        if of:
+            sums = [sum(_number(shard, name) for shard in of) for name in COUNTS]
+            yield " ".join([f"{asset:<{widest}}", *(f"{value:>9.10g}" for value in sums)])
+
+
+def _shards(result: dg.JobExecutionResult, asset: dg.AssetKey) -> list[Metadata]:
     """The metadata of each shard the run materialized, the last told of each."""
-    told: dict[str | None, Mapping[str, dg.MetadataValue[Any]]] = {}
+    told: dict[str | None, Metadata] = {}
     for event in result.all_events:
         if event.is_step_materialization and event.asset_key == asset:
             told[event.partition] = event.step_materialization_data.materialization.metadata
     return list(told.values())
 
 
-def _number(metadata: Mapping[str, dg.MetadataValue[Any]], name: str) -> float:
+def _loss(pipeline: PipelineSpec, results: Sequence[Metadata]) -> str | None:
+    """Said where no row came through: the run itself is no failure, its data is."""
+    rows = sum(_number(shard, "dagster/row_count") for shard in results)
+    failed = sum(_number(shard, "failed_before") for shard in results)
+    if not results or failed < rows:
+        return None
+    if not rows:
+        return f"NO ROWS: {pipeline.meta_path} is empty"
+    return f"NO ROW HAS A RESULT: all {rows:.10g} rows failed"
+
+
+def _number(metadata: Metadata, name: str) -> float:
     value = metadata.get(name)
     return 0 if value is None else value.value
 
 
-def _failures(result: dg.JobExecutionResult) -> Iterator[str]:
-    """Each failed asset's reason, without a call stack where the message says all."""
-    for event in result.all_events:
-        if not event.is_step_failure:
-            continue
-        failure = event.step_failure_data
-        said = failure.user_failure_data
-        if said is not None and said.description:
-            yield f"{event.step_key}: {said.description}"
-        elif failure.error is not None:
-            yield f"{event.step_key}: {failure.error.to_string()}"
-
-
 def _places(pipeline: PipelineSpec) -> Iterator[tuple[str, Path]]:
+    """Results and failed rows, of this run or of an earlier one, if there are any."""
     layout = Layout(pipeline)
     sharded = pipeline.shards is not None
-    yield "results", layout.stem(RESULTS) if sharded else layout.shard(RESULTS).path
-    errors = layout.errors("any").parent if sharded else layout.errors()
-    if errors.exists():
-        yield "failed rows", errors
+    places = {
+        "results": layout.stem(RESULTS) if sharded else layout.shard(RESULTS).path,
+        "failed rows": layout.errors("any").parent if sharded else layout.errors(),
+    }
+    yield from ((what, path) for what, path in places.items() if path.exists())

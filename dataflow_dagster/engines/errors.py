@@ -5,6 +5,10 @@ class EngineMissingError(RuntimeError):
     """No library that serves the model is installed, or no device that it needs is there."""
 
 
+class EngineRefusedError(RuntimeError):
+    """A server that will answer no row: a wrong key, an unknown model, or it has gone."""
+
+
 class UnfitSettingError(ValueError):
     """An engine that is asked for something it cannot do.
 

@@ -1,8 +1,10 @@
 """Pipelines that would write over each other are told so before they run."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from dataflow_dagster.schema.environment import with_variables
 from dataflow_dagster.schema.errors import PipelineError, Problem
 from dataflow_dagster.schema.pipeline import PipelineSpec
 
@@ -16,11 +18,19 @@ def clashing_folders(pipeline: PipelineSpec, others: Iterable[PipelineSpec]) -> 
     for other in others:
         if other.name == pipeline.name:
             raise _clash(pipeline, "name", f"'{pipeline.name}' is the name of {other.path} too")
-        for key in ("base_folder", "save_folder"):
-            folder = Path(getattr(pipeline, key))
-            if folder.absolute() == Path(getattr(other, key)).absolute():
+        theirs = {_place(other.base_folder), _place(other.save_folder)}
+        for key, folder in (
+            ("base_folder", pipeline.base_folder),
+            ("save_folder", pipeline.save_folder),
+        ):
+            if _place(folder) in theirs:
                 said = f"'{folder}' is written by {other.path} too; give each pipeline its own"
                 raise _clash(pipeline, key, said)
+
+
+def _place(folder: str) -> Path:
+    """Equal for two spellings of one folder, also of one that is not there yet."""
+    return Path(with_variables(folder, os.environ)).resolve()
 
 
 def _clash(pipeline: PipelineSpec, key: str, message: str) -> PipelineError:

@@ -1,5 +1,6 @@
 """The assets of one pipeline: ``raw_meta``, one a step, and ``results``."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -33,12 +34,14 @@ class PipelineAssets:
 
     def build(self) -> list[dg.AssetsDefinition]:
         """``raw_meta``, the steps, ``results``: each reads the one before."""
-        assets = [self._raw_meta()]
-        above = RAW_META
-        for step in self._pipeline.steps:
-            assets.append(self._step(step, above))
-            above = step.asset
-        return [*assets, self._results(above)]
+        with warnings.catch_warnings():  # of `backfill_policy`, once for each asset
+            warnings.simplefilter("ignore", dg.BetaWarning)
+            assets = [self._raw_meta()]
+            above = RAW_META
+            for step in self._pipeline.steps:
+                assets.append(self._step(step, above))
+                above = step.asset
+            return [*assets, self._results(above)]
 
     def key(self, asset: str) -> dg.AssetKey:
         """``<pipeline>/<asset>``."""

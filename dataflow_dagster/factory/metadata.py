@@ -43,7 +43,7 @@ def markdown_table(rows: list[Row]) -> str:
     columns = list(dict.fromkeys(column for row in rows for column in row if _is_shown(column)))
     if not columns:
         return "no rows"
-    lines = [_line(columns), _line(["---"] * len(columns))]
+    lines = [_line([_cell(column) for column in columns]), _line(["---"] * len(columns))]
     lines += [_line([_cell(row.get(column)) for column in columns]) for row in rows]
     return "\n".join(lines)
 

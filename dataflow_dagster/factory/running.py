@@ -7,25 +7,32 @@ from typing import Any
 
 import dagster as dg
 
-from dataflow_dagster.engines.errors import EngineMissingError, UnfitSettingError
+from dataflow_dagster.engines.errors import (
+    EngineMissingError,
+    EngineRefusedError,
+    UnfitSettingError,
+)
 from dataflow_dagster.factory.checks import failed_share
 from dataflow_dagster.factory.metadata import shard_metadata
+from dataflow_dagster.factory.recording import Record
 from dataflow_dagster.factory.reporting import StepReport
 from dataflow_dagster.factory.writers import Done, Job, Writer
 from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.io_managers.rows import Shards
 from dataflow_dagster.resources.gpus import TooFewGpusError
+from dataflow_dagster.rows import fingerprint
 from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import Layout
-from dataflow_dagster.steps.manifest import Manifest, sum_of
+from dataflow_dagster.steps.manifest import sum_of
 from dataflow_dagster.steps.part import ShardBusyError
-from dataflow_dagster.steps.shard import BrokenShardError, Shard
+from dataflow_dagster.steps.shard import BrokenShardError
 from dataflow_dagster.steps.shard_run import HopelessStepError
 
 TOLD_PLAINLY = (
     BrokenShardError,
     EngineMissingError,
+    EngineRefusedError,
     HopelessStepError,
     InputError,
     OSError,
@@ -97,12 +104,14 @@ class Materialization:
             recompute=options.recompute,
             report=report,
         )
+        keys = _partition_keys(context)
+        record = Record(context) if len(keys) > 1 else None
         done: list[Done] = []
         with self.writer(job) as write:
-            for key in _partition_keys(context):
+            for key in keys:
                 done.append(write(key))
-                if key is not None:
-                    _record(context, *done[-1])
+                if record is not None:
+                    record.add(*done[-1])
         report.end()
         return self._result(context.asset_key, done)
 
@@ -110,33 +119,23 @@ class Materialization:
         tally = sum_of(manifest.tally for _, manifest in done)
         checks = [failed_share(asset, tally, self.pipeline.max_failed)] if self.checked else []
         shard, manifest = done[0]
-        if shard.key is not None:
-            return dg.MaterializeResult(check_results=checks)
         return dg.MaterializeResult(
-            metadata=shard_metadata(shard, manifest),
-            data_version=dg.DataVersion(manifest.data_version),
+            metadata=shard_metadata(shard, manifest) if len(done) == 1 else None,
+            data_version=dg.DataVersion(_version_of_all(done)),
             check_results=checks,
         )
+
+
+def _version_of_all(done: Sequence[Done]) -> str:
+    """The version that Dagster gives each partition as the run ends: it takes one for all.
+
+    A shard's own, where the run took one. Else one of all shards together: it changes when one of
+    them does, so that what was made of an older shard never looks up to date.
+    """
+    versions = [manifest.data_version for _, manifest in done]
+    return versions[0] if len(versions) == 1 else fingerprint(versions)
 
 
 def _partition_keys(context: dg.AssetExecutionContext) -> Sequence[str | None]:
     partitioned = context.assets_def.partitions_def is not None
     return sorted(context.partition_keys) if partitioned else [None]
-
-
-def _record(context: dg.AssetExecutionContext, shard: Shard, manifest: Manifest) -> None:
-    """Make one finished partition durable now: a run that dies later keeps it."""
-    metadata = shard_metadata(shard, manifest)
-    spec = context.assets_def.get_asset_spec(context.asset_key)
-    context.log_event(
-        dg.AssetMaterialization(
-            context.asset_key,
-            partition=shard.key,
-            metadata=metadata,
-            tags={
-                "dagster/code_version": spec.code_version or "",
-                "dagster/data_version": manifest.data_version,
-            },
-        )
-    )
-    context.add_asset_metadata(metadata, partition_key=shard.key)

@@ -36,11 +36,14 @@ class Jsonl:
         """
         part = path.with_name(path.name + ".part")
         written = 0
-        with part.open("wb") as file:
-            for row in given:
-                file.write(rows.encode(row) + b"\n")
-                written += 1
-        part.replace(path)
+        try:
+            with part.open("wb") as file:
+                for row in given:
+                    file.write(rows.encode(row) + b"\n")
+                    written += 1
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
         return written
 
 

@@ -1,9 +1,9 @@
 """Dagster's IO managers for rows: jsonl and parquet, with and without pictures."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import dagster as dg
 from upath import UPath
@@ -13,6 +13,7 @@ from dataflow_dagster.formats.parquet import Parquet
 from dataflow_dagster.io_managers.pictures import save_pictures, with_lazy_pictures
 from dataflow_dagster.io_managers.rows import load_as, rows_of
 from dataflow_dagster.rows import Row
+from dataflow_dagster.schema.environment import with_variables
 from dataflow_dagster.steps.shard import Shard
 
 STEM = "dataflow/stem"
@@ -45,47 +46,54 @@ class RowsIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         loaded: Any = super().load_input(context)
         shards: list[Shard] = [] if loaded is None else [loaded]
         if isinstance(loaded, dict):
-            shards = [shard for shard in loaded.values() if shard is not None]
+            shards = [loaded[key] for key in sorted(loaded)]  # Dagster's order is a set's
         return load_as(context.dagster_type.typing_type, shards)
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Shard:
         """A handle on the rows; they are read when they are asked for."""
         if not path.exists():
-            raise FileNotFoundError(f"{path} is missing: materialize {context.asset_key} first")
+            asset = context.asset_key.to_user_string()
+            raise FileNotFoundError(f"{path} is missing: materialize {asset} first")
         keys = context.asset_partition_keys if context.has_asset_partitions else [None]
         key = next((key for key in keys if key and path.name == f"{key}{self.extension}"), None)
         return Shard(Path(str(path)), key)
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write what a user's asset returned; a step streams its rows itself and returns none."""
-        if context.has_asset_partitions and len(context.asset_partition_keys) > 1:
-            paths = self._get_paths_for_partitions(context)
-            for key in context.asset_partition_keys:
-                self._dump(context, obj[key], paths[key])
+        if not context.has_asset_partitions or len(context.asset_partition_keys) == 1:
+            super().handle_output(context, obj)
             return
-        super().handle_output(context, obj)
+        paths, values = self._get_paths_for_partitions(context), _by_partition(context, obj)
+        for key, path in paths.items():
+            self.make_directory(path.parent)
+            self.dump_to_path(context, values[key], path)
 
     def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:
         """Write rows to `path` in one step: never seen half."""
         whole = Path(str(path))
-        part = whole.with_name(whole.name + ".part")
-        _WRITERS[whole.suffix].write(part, self.written_rows(obj, whole))
-        part.replace(whole)
+        _WRITERS[whole.suffix].write(whole, self.written_rows(obj, whole))
 
     def written_rows(self, obj: Any, path: Path) -> Iterator[Row]:
         """The rows of a returned value."""
         return rows_of(obj)
-
-    def _dump(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:
-        self.make_directory(path.parent)
-        self.dump_to_path(context, obj, path)
 
     def _get_path_without_extension(self, context: dg.InputContext | dg.OutputContext) -> UPath:
         output = context.upstream_output if isinstance(context, dg.InputContext) else context
         stem = None if output is None else output.definition_metadata.get(STEM)
         if stem is None:
             return super()._get_path_without_extension(context)
-        return UPath(os.path.expandvars(stem))
+        return UPath(with_variables(stem, os.environ))
+
+
+def _by_partition(context: dg.OutputContext, obj: Any) -> Mapping[str, Any]:
+    keys = sorted(context.asset_partition_keys)
+    if isinstance(obj, Mapping) and set(cast("Mapping[str, Any]", obj)) == set(keys):
+        return cast("Mapping[str, Any]", obj)
+    raise TypeError(
+        f"{context.asset_key.to_user_string()} is asked for {len(keys)} partitions in one run:"
+        f" return a dict of rows by partition key ({keys[0]}, ...), or give the asset a"
+        " BackfillPolicy.multi_run(1)"
+    )
 
 
 class JsonlIOManager(RowsIOManager):

@@ -1,5 +1,6 @@
 """Pictures that travel with rows: opened only when they are looked at."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,9 @@ from dataflow_dagster.rows import PICTURE, Row, current
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+_FORBIDDEN = re.compile(r"[^\w.-]")
+"""In a file's name: a column is named by the user, and leads nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ def save_pictures(rows: Iterable[Row], path: Path) -> Iterator[Row]:
     folder = path.with_name(f"{path.stem}_pictures")
     for number, row in enumerate(rows):
         yield {
-            column: _saved(value, folder / f"{number:06d}_{column}.png")
+            column: _saved(value, folder / f"{number:06d}_{_FORBIDDEN.sub('_', column)}.png")
             for column, value in row.items()
         }
 

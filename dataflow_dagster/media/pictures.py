@@ -4,6 +4,7 @@ import stat
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -60,6 +61,22 @@ def read_picture(path: Path, *, max_pixels: int = MOST_PIXELS) -> "Image":
         raise RowError("unreadable_file", f"{path}: {refused}") from refused
 
 
+def decode_picture(content: bytes, source: str, *, max_pixels: int = MOST_PIXELS) -> "Image":
+    """The same of a picture file's bytes in memory.
+
+    Args:
+        content: The bytes of the file.
+        source: Where they come from, for messages.
+        max_pixels: Width times height above which nothing is decoded.
+
+    Raises:
+        RowError: ``empty_file``, ``corrupt_picture`` or ``picture_too_large``.
+    """
+    if not content:
+        raise RowError("empty_file", f"{source} has 0 bytes")
+    return _decode(source, BytesIO(content), max_pixels)
+
+
 def write_picture(picture: "Image", path: Path) -> None:
     """The ending tells the encoder (JPEG and WebP at quality 95); equal pixels give equal bytes.
 
@@ -99,7 +116,7 @@ def _look(path: Path) -> None:
         raise RowError("empty_file", f"{path} has 0 bytes")
 
 
-def _decode(path: Path, file: BinaryIO, max_pixels: int) -> "Image":
+def _decode(path: Path | str, file: BinaryIO, max_pixels: int) -> "Image":
     from PIL import Image
 
     try:
@@ -142,7 +159,7 @@ def _without_limit() -> Generator[None]:
         Image.MAX_IMAGE_PIXELS = before
 
 
-def _measure(path: Path, size: tuple[int, int], max_pixels: int) -> None:
+def _measure(path: Path | str, size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
     if width * height > max_pixels:
         message = f"{path}: {width}x{height} is {width * height} pixels; allowed: {max_pixels}"

@@ -74,6 +74,11 @@ def resolved(model: M, environ: Mapping[str, str], path: Path, found: Sequence[R
     return copy
 
 
+def with_variables(text: str, environ: Mapping[str, str]) -> str:
+    """`text` with its variables' values; the name of one that is not set stays as it is."""
+    return _REFERENCE.sub(lambda found: environ.get(found[1], found[0]), text)
+
+
 class _Resolver:
     def __init__(self, environ: Mapping[str, str], found: Sequence[Reference]) -> None:
         self.environ = environ
@@ -118,7 +123,7 @@ class _Resolver:
                 return value
 
     def text(self, text: str) -> str:
-        return _REFERENCE.sub(lambda found: self.environ.get(found[1], found[0]), text)
+        return with_variables(text, self.environ)
 
 
 def _texts(value: object, at: KeyPath) -> Iterator[tuple[KeyPath, str]]:

@@ -68,7 +68,23 @@ def step_specs(
             "resources": keys.resources.merged_over(default),
         }
         specs.append(StepSpec.model_validate(options))
+        _check_input(specs, findings)
     return tuple(specs)
+
+
+def _check_input(specs: Sequence[StepSpec], findings: Findings) -> None:
+    """Refuse the last step's ``input_key`` where it names an earlier answer of another medium."""
+    *earlier, step = specs
+    for other in reversed(earlier):
+        if step.input_key is None or step.input_key not in (other.asset, other.output_key):
+            continue
+        if other.config.writes != step.config.reads:
+            message = (
+                f"'{step.input_key}' is the {other.config.writes} of step {other.position};"
+                f" {step.name} reads {step.config.reads}"
+            )
+            findings.refuse(("steps", step.position - 1, "input_key"), message)
+        return
 
 
 def _model(keys: Keys, at: KeyPath, findings: Findings) -> type[Model] | None:

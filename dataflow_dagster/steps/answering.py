@@ -28,6 +28,11 @@ class StepRun:
         step: One of the pipeline's steps.
         recompute: Answer rows anew although good answers are known.
         progress: Is told of rows done.
+
+    Attributes:
+        fingerprint: Begins every row's key; equal settings of the model, equal fingerprint.
+        shard_fingerprint: Beside it, how rows are made of the rows read; stands in manifests.
+        proven: Some row was answered well in this run, so that the step is not hopeless.
     """
 
     def __init__(
@@ -44,6 +49,8 @@ class StepRun:
         self.engine: Engine = step.config.engine()
         self.fingerprint = step_fingerprint(step, self.engine)
         self.inputs = InputReader(pipeline, step, self.fingerprint, meta_folder(pipeline))
+        self.shard_fingerprint = fingerprint([self.fingerprint, self.inputs.settings()])
+        self.proven = False
         self._session: Session | None = None
         self._pool = ThreadPoolExecutor(PREPARE_WORKERS, thread_name_prefix="prepare")
 
@@ -56,9 +63,11 @@ class StepRun:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        if self._session is not None:
-            self._session.close()
+        try:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        finally:
+            if self._session is not None:
+                self._session.close()
 
     def answer_shard(self, source: Shard, target: Shard) -> Manifest:
         """Answer the rows of `source` into `target`, or find that they stand there already.
@@ -69,13 +78,13 @@ class StepRun:
             HopelessStepError: Every row of the first few hundred fails for one reason.
             ShardBusyError: Another run writes `target` now.
             BrokenShardError: `source` is missing or damaged.
+            RowsMismatchError: The engine's answers and the rows do not belong together.
         """
         version = source_version(source)
         done = None if self.recompute else self._finished(target, version)
         if done is not None:
             self.progress.advance(done.tally.rows, 0)
             return done
-        target.manifest_path.unlink(missing_ok=True)
         return ShardRun(self, source, target).write(version)
 
     def session(self) -> Session:
@@ -114,7 +123,7 @@ class StepRun:
         manifest = target.manifest()
         if manifest is None or manifest.tally.failed:
             return None
-        if (manifest.fingerprint, manifest.source) != (self.fingerprint, version):
+        if (manifest.fingerprint, manifest.source) != (self.shard_fingerprint, version):
             return None
         if self.step.config.writes != "text" and not self.saver(target).holds_all(target.rows()):
             return None

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dataflow_dagster.media.paths import resolve_medium
 from dataflow_dagster.models.declaration import Given
@@ -21,6 +22,8 @@ from dataflow_dagster.rows import (
     seed,
 )
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
+from dataflow_dagster.steps.layout import Layout
+from dataflow_dagster.steps.overlap import Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +57,43 @@ class InputReader:
         self, pipeline: PipelineSpec, step: StepSpec, fingerprint: str, meta_folder: Path
     ) -> None:
         self._step = step
+        self._reads = step.config.reads
+        self._newest = current(step.config.reads)
+        self._repeats = step.config.repeat_time
+        self._identity = step.identity
         self._fingerprint = fingerprint
         self._meta_folder = meta_folder
         self._seed = pipeline.seed if step.config.seed is None else step.config.seed
+        self._folders = Layout(pipeline)
+        self._written = Written(pipeline)
         self._earlier = {
-            name: answer_column(earlier.asset)
+            name: earlier
             for earlier in pipeline.steps[: step.position - 1]
             for name in (earlier.asset, earlier.output_key)
             if name is not None
         }
 
+    def settings(self) -> dict[str, Any]:
+        """What decides, beside a row and the model, which output rows there are and their keys."""
+        earlier = self._earlier.get(self._step.input_key or "")
+        return {
+            "asset": self._step.asset,
+            "input": [self._step.input_key, None if earlier is None else earlier.asset],
+            "meta_folder": str(self._meta_folder),
+            "repeat_time": self._repeats,
+            "seed": [self._seed, self._identity],
+        }
+
     def read(self, row: Row, number: int) -> Iterator[Work]:
         """The ``repeat_time`` output rows of the `number`-th row read."""
-        repeats = self._step.config.repeat_time
-        for repeat in range(repeats):
-            yield self._work(row, number * repeats + repeat, repeat)
+        for repeat in range(self._repeats):
+            yield self._work(row, number * self._repeats + repeat, repeat)
 
     def _work(self, row: Row, number: int, repeat: int) -> Work:
         copy = row.copy()
-        if self._step.config.repeat_time > 1:
+        if self._repeats > 1:
             copy[ID] = repeat_id(row[ID], repeat)
-            copy[REPEAT] = f"{row.get(REPEAT, '')}_{repeat}"
+            copy[REPEAT] = f"{row.get(REPEAT) or ''}_{repeat}"
         if row.get(ERROR) is not None:
             return Work(number, copy)
         copy.pop(KEY, None)
@@ -84,11 +103,11 @@ class InputReader:
             return Work(number, copy, error=error)
         if value is None:
             return Work(number, copy)
-        row_seed = seed(self._seed, self._step.identity, row[ID], repeat)
+        row_seed = seed(self._seed, self._identity, row[ID], repeat)
         return self._with_key(number, copy, value, row_seed)
 
     def _with_key(self, number: int, row: Row, value: str, row_seed: int) -> Work:
-        if self._step.config.reads == "text":
+        if self._reads == "text":
             row[KEY] = key(self._fingerprint, row_seed, value)
             return Work(number, row, Given(number, row_seed, text=value))
         row[KEY] = key(self._fingerprint, row_seed, *_medium_identity(value))
@@ -96,18 +115,24 @@ class InputReader:
 
     def _value(self, row: Row) -> str | None:
         """The text or the medium's path this step reads; None: the row has none."""
-        reads, input_key = self._step.config.reads, self._step.input_key
+        input_key = self._step.input_key
         if input_key is None:
-            return row.get(current(reads))
+            return row.get(self._newest)
         if input_key in self._earlier:
-            answer = row.get(self._earlier[input_key])
-            return None if answer is None else answer.get(reads)
+            return self._earlier_value(row, self._earlier[input_key])
         if input_key not in row:
             raise RowError("missing_column", f"the row has no column '{input_key}' (input_key)")
-        if reads == "text":
+        if self._reads == "text":
             return checked_text(row[input_key], input_key)
         path = resolve_medium(row[input_key], self._meta_folder)
-        return None if path is None else str(path)
+        return None if path is None else self._written.checked(path)
+
+    def _earlier_value(self, row: Row, earlier: StepSpec) -> str | None:
+        answer = row.get(answer_column(earlier.asset))
+        value = None if answer is None else answer.get(self._reads)
+        if value is None or self._reads == "text":
+            return value
+        return str(self._folders.step_folder(earlier) / value)
 
 
 def checked_text(value: object, column: str) -> str | None:

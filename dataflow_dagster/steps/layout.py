@@ -1,5 +1,6 @@
 """Which folder and file each asset of a pipeline has: the reference system's layout."""
 
+import glob
 from pathlib import Path
 
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
@@ -15,7 +16,10 @@ def meta_folder(pipeline: PipelineSpec) -> Path:
     if pipeline.meta_folder is not None:
         return Path(pipeline.meta_folder)
     path = Path(pipeline.meta_path)
-    return path if path.is_dir() else path.parent
+    if path.is_dir():
+        return path
+    above = path.parents if not path.exists() else path.parents[:1]
+    return next((folder for folder in above if not glob.has_magic(str(folder))), path.parent)
 
 
 class Layout:

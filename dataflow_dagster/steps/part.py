@@ -1,10 +1,11 @@
 """Writing a shard: rows as they arrive, flushed; sorted and renamed when whole."""
 
 import fcntl
-import time
+import os
 from array import array
 from collections.abc import Iterator
 from hashlib import blake2b
+from pathlib import Path
 from types import TracebackType
 from typing import IO
 
@@ -12,7 +13,6 @@ from dataflow_dagster.formats.parquet import Parquet
 from dataflow_dagster.rows import Row, decode, encode
 from dataflow_dagster.steps.shard import Shard
 
-FLUSH_EVERY_S = 2.0
 PARQUET = Parquet()
 
 
@@ -36,7 +36,6 @@ class PartWriter:
         self._size = 0
         self._in_order = True
         self._finished = False
-        self._flushed_at = time.monotonic()
         shard.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = _open_locked(shard)
 
@@ -60,10 +59,10 @@ class PartWriter:
         self._remember(number)
         self._file.write(line)
         self._size += len(line)
-        now = time.monotonic()
-        if now - self._flushed_at > FLUSH_EVERY_S:
-            self._file.flush()
-            self._flushed_at = now
+
+    def flush(self) -> None:
+        """Hand all rows to the system, which keeps them when this process is killed."""
+        self._file.flush()
 
     def finish(self, rows: int) -> str:
         """Put the rows in order, make the shard's file of them, and give its data version.
@@ -97,15 +96,22 @@ class PartWriter:
     def _write_whole(self) -> str:
         whole = self._shard.path.with_name(self._shard.path.name + ".whole")
         digest = blake2b(digest_size=16)
-        if self._shard.path.suffix == ".jsonl":
-            with whole.open("wb") as file:
-                for line in self._ordered_lines():
-                    digest.update(line)
-                    file.write(line)
-        else:
-            PARQUET.write(whole, self._hashed_rows(digest))
-        whole.replace(self._shard.path)
+        try:
+            self._write_ordered(whole, digest)
+            whole.replace(self._shard.path)
+        except BaseException:
+            whole.unlink(missing_ok=True)  # on a full disk the next run needs the room
+            raise
         return digest.hexdigest()
+
+    def _write_ordered(self, whole: Path, digest: "blake2b") -> None:
+        if self._shard.path.suffix != ".jsonl":
+            PARQUET.write(whole, self._hashed_rows(digest))
+            return
+        with whole.open("wb") as file:
+            for line in self._ordered_lines():
+                digest.update(line)
+                file.write(line)
 
     def _hashed_rows(self, digest: "blake2b") -> Iterator[Row]:
         for line in self._ordered_lines():
@@ -129,13 +135,27 @@ class RowsMismatchError(Exception):
 def _open_locked(shard: Shard) -> IO[bytes]:
     file = shard.part_path.open("ab")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        while not _lock(file, shard):
+            file.close()  # its owner took it away, the shard being whole, before we had the lock
+            file = shard.part_path.open("ab")
+        _keep_interrupted(shard)
+        file.truncate(0)
+    except BaseException:
         file.close()
-        raise ShardBusyError(f"{shard.path} is being written by another run") from None
-    _keep_interrupted(shard)
-    file.truncate(0)
+        raise
     return file
+
+
+def _lock(file: IO[bytes], shard: Shard) -> bool:
+    """Whether the lock taken is that of the file that lies there now."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ShardBusyError(f"{shard.path} is being written by another run") from None
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), shard.part_path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _keep_interrupted(shard: Shard) -> None:
@@ -143,4 +163,5 @@ def _keep_interrupted(shard: Shard) -> None:
     if shard.part_path.stat().st_size == 0:
         return
     with shard.part_path.open("rb") as part, shard.interrupted_path.open("ab") as kept:
+        kept.write(b"\n")  # a run killed right here may have left half a line
         kept.writelines(line for line in part if line.endswith(b"\n"))

@@ -7,6 +7,7 @@ from dataflow_dagster.media.pictures import picture_extension
 from dataflow_dagster.rows import NAME, REPEAT, Row, RowError
 
 _MAX_PART_BYTES = 180  # file systems allow 255; what is appended to a stem fits in the rest
+_MAX_NAME_BYTES = 1000  # PATH_MAX is 4096; the folder that the name is below needs room too
 
 
 def name_after(value: object, meta_folder: Path, row_id: str) -> str:
@@ -21,10 +22,10 @@ def name_after(value: object, meta_folder: Path, row_id: str) -> str:
         A relative POSIX path with an extension that has an encoder, without ``..``.
     """
     path = _relative(value, meta_folder) if isinstance(value, str) and value else None
-    if path is None:
+    parts = [_safe(part) for part in (path.parts if path else ()) if part not in (".", "..", "/")]
+    if not parts:
         return f"{_safe(row_id.replace('/', '_'))}.png"
-    parts = [_safe(part) for part in path.parts if part not in ("", ".", "..", "/")]
-    name = PurePosixPath(*parts) if parts else PurePosixPath(_safe(row_id))
+    name = _short(PurePosixPath(*parts))
     stem = name.stem if name.suffix else name.name
     return str(name.with_name(stem + picture_extension(name.suffix)))
 
@@ -39,19 +40,27 @@ def with_hash(name: str, row_id: str) -> str:
 def generated_name(row: Row) -> str:
     """The drawn picture's path below the asset's media folder: ``cats/a_generated.jpg``."""
     path = PurePosixPath(row[NAME])
-    return str(path.with_name(f"{path.stem}_generated{row.get(REPEAT, '')}{path.suffix}"))
+    return str(path.with_name(f"{path.stem}_generated{row.get(REPEAT) or ''}{path.suffix}"))
 
 
 def path_below(folder: Path, relative: str) -> Path:
     """`folder` / `relative`, held to lie below `folder` on disk, its parents made.
 
     Raises:
-        RowError: ``outside_folder``: a symbolic link on the way leads out.
+        RowError: ``outside_folder``: a symbolic link on the way leads out; ``name_taken``: a file
+            stands where a folder must be, or a folder where the file must be.
+        OSError: `folder` itself cannot be made.
     """
     path = folder / relative
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.parent.resolve().is_relative_to(folder.resolve()) or path.is_symlink():
+    folder.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink() or not _leads_below(path.parent, folder):
         raise RowError("outside_folder", f"{path} would be written outside {folder}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as taken:
+        raise RowError("name_taken", f"{path}: a file stands where a folder must be") from taken
+    if path.is_dir():
+        raise RowError("name_taken", f"{path}: a folder stands where the file must be")
     return path
 
 
@@ -61,6 +70,21 @@ def file_digest(path: Path) -> str | None:
         return blake2b(path.read_bytes(), digest_size=16).hexdigest()
     except OSError:
         return None
+
+
+def _leads_below(path: Path, folder: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # links that go round
+        return False
+
+
+def _short(path: PurePosixPath) -> PurePosixPath:
+    """The path, its folders by their hash alone where they are too long to be repeated."""
+    if len(str(path).encode("utf-8", "replace")) <= _MAX_NAME_BYTES:
+        return path
+    digest = blake2b(str(path.parent).encode("utf-8", "surrogatepass"), digest_size=8)
+    return PurePosixPath(digest.hexdigest(), path.name)
 
 
 def _relative(value: str, meta_folder: Path) -> PurePosixPath | None:

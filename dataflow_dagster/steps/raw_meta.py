@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from dataflow_dagster.formats.inputs import find_input
 from dataflow_dagster.media.paths import resolve_medium
 from dataflow_dagster.rows import (
     ERROR,
@@ -22,6 +23,7 @@ from dataflow_dagster.shards import Identity, InputIndex, Reading, open_index
 from dataflow_dagster.steps.inputs import checked_text
 from dataflow_dagster.steps.layout import RAW_META, Layout, meta_folder
 from dataflow_dagster.steps.manifest import Manifest, Tally
+from dataflow_dagster.steps.overlap import Written, check_input
 from dataflow_dagster.steps.part import PartWriter
 from dataflow_dagster.steps.pictures import name_after, with_hash
 from dataflow_dagster.steps.progress import Progress, Silent
@@ -45,8 +47,10 @@ def input_index(pipeline: PipelineSpec) -> InputIndex:
     """The index of the pipeline's input: one pass over it, unless it is known from before.
 
     Raises:
-        InputError: ``meta_path`` names no input, or one that cannot be read.
+        InputError: ``meta_path`` names no input, or one that cannot be read, or that the pipeline
+            would write over.
     """
+    check_input(pipeline, find_input(pipeline.meta_path, pipeline.image_key))
     folder = meta_folder(pipeline)
     reading = Reading(
         meta_path=pipeline.meta_path,
@@ -79,6 +83,7 @@ class RawMeta:
         self._index = index
         self._folder = meta_folder(pipeline)
         self._media = source_media(pipeline)
+        self._written = Written(pipeline)
         self.fingerprint = raw_meta_fingerprint(pipeline)
 
     def write_shard(self, target: Shard, part: int, parts: int, *, recompute: bool) -> Manifest:
@@ -88,10 +93,10 @@ class RawMeta:
         if manifest and (manifest.fingerprint, manifest.source) == (self.fingerprint, source):
             self._progress.advance(manifest.tally.rows, manifest.tally.failed)
             return manifest.all_reused()
-        target.manifest_path.unlink(missing_ok=True)
         began = time.monotonic()
         tally = Tally()
         with PartWriter(target) as writer:
+            target.manifest_path.unlink(missing_ok=True)
             rows = self._index.shard(part, parts)
             for numbered in self._index.read(rows.start, rows.stop):
                 row = self._row(numbered, tally)
@@ -139,7 +144,7 @@ class RawMeta:
             return checked_text(row.get(self._pipeline.text_key), self._pipeline.text_key)
         column = self._pipeline.image_key if medium == "image" else self._pipeline.video_key
         path = resolve_medium(row.get(column), self._folder)
-        return None if path is None else str(path)
+        return None if path is None else self._written.checked(path)
 
 
 def raw_meta_fingerprint(pipeline: PipelineSpec) -> str:
@@ -162,8 +167,8 @@ def _without_ours(row: Row) -> Row:
 
 
 def _check_columns(row: Row) -> None:
-    reserved = [column for column in row if _reserved(column)]
-    if reserved:
+    reserved = [column for column in row if _reserved(column) and row[column] is not None]
+    if reserved:  # null: a parquet file has the column for the sake of other rows
         raise RowError(
             "reserved_column",
             f"column '{reserved[0]}': names beginning with '{PREFIX}' are kept for the platform",

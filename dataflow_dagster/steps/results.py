@@ -12,17 +12,18 @@ from dataflow_dagster.rows import (
     PREFIX,
     SOURCE_PREFIX,
     Row,
+    RowError,
     answer_column,
     encode,
     fingerprint,
 )
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
-from dataflow_dagster.steps.layout import Layout
+from dataflow_dagster.steps.layout import RESULTS, Layout
 from dataflow_dagster.steps.manifest import Manifest, Tally
 from dataflow_dagster.steps.part import PartWriter
 from dataflow_dagster.steps.pictures import path_below
 from dataflow_dagster.steps.progress import Progress, Silent
-from dataflow_dagster.steps.shard import Shard, source_version
+from dataflow_dagster.steps.shard import BrokenShardError, Shard, source_version
 
 CODE_VERSION = 1
 
@@ -51,17 +52,17 @@ class Results:
 
         Raises:
             OSError: ``save_folder`` cannot be written.
+            BrokenShardError: A row or a picture of the asset above is missing.
         """
         version = source_version(source)
         manifest = None if recompute else target.manifest()
         if (
             manifest is not None
             and (manifest.fingerprint, manifest.source) == (self.fingerprint, version)
-            and self._pictures_are_there(source)
+            and self._files_are_there(source, manifest, self._layout.errors(target.key))
         ):
             self._progress.advance(manifest.tally.rows, manifest.tally.passed)
             return manifest.all_reused()
-        target.manifest_path.unlink(missing_ok=True)
         return self._write(source, target, version)
 
     def _write(self, source: Shard, target: Shard, version: str) -> Manifest:
@@ -69,13 +70,13 @@ class Results:
         tally = Tally()
         errors = self._layout.errors(target.key)
         with PartWriter(target) as part, _ErrorList(errors) as failed:
+            target.manifest_path.unlink(missing_ok=True)
             for number, row in enumerate(source.rows()):
-                part.append(number, self._result(row))
+                part.append(number, self._result(row, tally))
                 failed.note(row)
                 self._progress.advance(1, int(row.get(ERROR) is not None))
-                tally.rows += 1
-            tally.passed, tally.computed = failed.count, tally.rows - failed.count
             data_version = part.finish(tally.rows)
+            failed.finish()
             tally.seconds = time.monotonic() - began
             return target.leave_manifest(
                 fingerprint=self.fingerprint,
@@ -84,15 +85,35 @@ class Results:
                 tally=tally,
             )
 
-    def _result(self, row: Row) -> Row:
+    def _result(self, row: Row, tally: Tally) -> Row:
+        """The row under the user's keys; a picture that cannot be saved is an error of `row`."""
+        tally.rows += 1
+        failed = row.get(ERROR) is not None
         answers: dict[str, str] = {}
-        for step, value in self._answers(row):
-            if step.config.writes != "text":
-                _copy(self._layout.folder(step.asset) / value, self._saved(value))
-            answers[self._newest[step.config.writes]] = value
-            if step.output_key is not None:
-                answers[step.output_key] = value
+        try:
+            for step, value in self._answers(row):
+                self._save(step, value)
+                answers[self._newest[step.config.writes]] = value
+                if step.output_key is not None:
+                    answers[step.output_key] = value
+            tally.computed += int(not failed)
+        except RowError as error:
+            if not failed:
+                row[ERROR] = error.as_column(RESULTS)
+                tally.count_error(error.kind)
+        tally.passed += int(failed)
         return under_user_keys(row, answers)
+
+    def _save(self, step: StepSpec, value: str) -> None:
+        if step.config.writes == "text":
+            return
+        made = self._layout.folder(step.asset) / value
+        saved = path_below(self._layout.save_folder, value)
+        try:
+            _copy(made, saved)
+        except FileNotFoundError as missing:
+            message = f"{made} is missing: materialize '{step.asset}' again"
+            raise BrokenShardError(message) from missing
 
     def _answers(self, row: Row) -> Iterator[tuple[StepSpec, str]]:
         """Each step's text, or its picture's path relative to ``save_folder``, oldest first."""
@@ -101,14 +122,13 @@ class Results:
             if answer is not None:
                 yield step, answer[step.config.writes]
 
-    def _saved(self, relative: str) -> Path:
-        return path_below(self._layout.save_folder, relative)
-
-    def _pictures_are_there(self, source: Shard) -> bool:
+    def _files_are_there(self, source: Shard, manifest: Manifest, errors: Path) -> bool:
+        if manifest.tally.failed or bool(manifest.tally.passed) != errors.exists():
+            return False
         if all(step.config.writes == "text" for step in self._steps):
             return True
         return all(
-            (self._layout.save_folder / value).is_file()
+            _is_copy(self._layout.folder(step.asset) / value, self._layout.save_folder / value)
             for row in source.rows()
             for step, value in self._answers(row)
             if step.config.writes != "text"
@@ -164,13 +184,16 @@ class _ErrorList:
         return self
 
     def __exit__(self, kind: object, error: object, at: object) -> None:
+        self._part.unlink(missing_ok=True)
         self._file.close()
-        if kind is None and self.count:
+
+    def finish(self) -> None:
+        """Put the list in its place, before a manifest says that the shard is whole."""
+        self._file.flush()
+        if self.count:
             self._part.replace(self._path)
         else:
-            self._part.unlink()
-            if kind is None:
-                self._path.unlink(missing_ok=True)
+            self._path.unlink(missing_ok=True)
 
     def note(self, row: Row) -> None:
         """Write the row if it failed."""
@@ -190,5 +213,15 @@ def _copy(made: Path, saved: Path) -> None:
     try:
         os.link(made, part)
     except OSError:
-        shutil.copyfile(made, part)
+        shutil.copy2(made, part)
     part.replace(saved)
+
+
+def _is_copy(made: Path, saved: Path) -> bool:
+    """Whether a saved picture is still what `_copy` made of the finished one."""
+    try:
+        one, other = made.stat(), saved.stat()
+    except OSError:
+        return False
+    times = one.st_size == other.st_size and one.st_mtime_ns == other.st_mtime_ns
+    return os.path.samestat(one, other) or times

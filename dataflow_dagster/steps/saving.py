@@ -4,17 +4,20 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dataflow_dagster.engines.session import Answer
 from dataflow_dagster.media.pictures import write_picture
 from dataflow_dagster.rows import Row, RowError, answer_column
 from dataflow_dagster.steps.pictures import file_digest, generated_name, path_below
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 SAVE_AHEAD = 16
 
-Saved = tuple[int, dict[str, Any] | RowError]
-"""An output row's number and its answer column's value, the picture being on disk."""
+Saved = tuple[int, Row, dict[str, Any] | RowError]
+"""An output row's number, the row, and its answer column's value, the picture being on disk."""
 
 
 class PictureSaver:
@@ -29,15 +32,23 @@ class PictureSaver:
         self._folder = folder
         self._column = answer_column(folder.name)
         self._pool = pool
-        self._saving: deque[tuple[int, Future[dict[str, Any] | RowError]]] = deque()
+        self._saving: deque[tuple[int, Row, Future[dict[str, Any] | RowError]]] = deque()
+
+    def __len__(self) -> int:
+        """How many pictures were begun and not given yet."""
+        return len(self._saving)
 
     def save(self, number: int, row: Row, answer: Answer) -> Iterator[Saved]:
-        """Begin to save one picture; gives those that are on disk by now.
+        """Begin to save one picture; gives those that are on disk by now, as `saved`.
 
         Raises:
             OSError: The disk is full or read-only: no fault of the row.
         """
-        self._saving.append((number, self._pool.submit(self._save, row, answer)))
+        self._saving.append((number, row, self._pool.submit(self._save, row, answer)))
+        yield from self.saved()
+
+    def saved(self) -> Iterator[Saved]:
+        """Pictures that are on disk by now; waits only while too many are not."""
         yield from self._done(SAVE_AHEAD)
 
     def finish(self) -> Iterator[Saved]:
@@ -61,9 +72,9 @@ class PictureSaver:
         return all(answer is None or self.path_of(answer).is_file() for answer in answers)
 
     def _done(self, ahead: int) -> Iterator[Saved]:
-        while self._saving and (len(self._saving) > ahead or self._saving[0][1].done()):
-            number, future = self._saving.popleft()
-            yield number, future.result()
+        while self._saving and (len(self._saving) > ahead or self._saving[0][2].done()):
+            number, row, future = self._saving.popleft()
+            yield number, row, future.result()
 
     def _save(self, row: Row, answer: Answer) -> dict[str, Any] | RowError:
         if answer.picture is None:
@@ -71,7 +82,7 @@ class PictureSaver:
         name = generated_name(row)
         try:
             path = path_below(self._folder, name)
-            write_picture(answer.picture, path)
+            _write(answer.picture, path)
         except RowError as error:
             return error
         return {
@@ -79,3 +90,16 @@ class PictureSaver:
             "digest": file_digest(path),
             **answer.details,
         }
+
+
+def _write(picture: "Image", path: Path) -> None:
+    """Write beside other threads, one of which may have made a folder of that name just now.
+
+    Raises:
+        RowError: ``name_taken``.
+    """
+    try:
+        write_picture(picture, path)
+    except (IsADirectoryError, NotADirectoryError, FileExistsError) as taken:
+        said = f"{path} is a file for one row and a folder for another"
+        raise RowError("name_taken", said) from taken

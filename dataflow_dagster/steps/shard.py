@@ -86,11 +86,19 @@ class Shard:
 
 
 def source_version(shard: Shard) -> str:
-    """Tells apart the rows a shard held and holds: its data version, else its size and time."""
-    manifest = shard.manifest()
-    if manifest is not None:
-        return manifest.data_version
+    """Tells apart the rows a shard held and holds: its data version, else its size and time.
+
+    Raises:
+        BrokenShardError: The file is missing, or no longer what its manifest says.
+    """
     if not shard.path.exists():
         raise BrokenShardError(f"{shard.path} is missing: materialize the asset above first")
-    stat = shard.path.stat()
+    manifest, stat = read_manifest(shard.manifest_path), shard.path.stat()
+    if manifest is not None and manifest.size != stat.st_size:
+        raise BrokenShardError(
+            f"{shard.path} has {stat.st_size} bytes where {manifest.size} were written:"
+            f" materialize it again, or delete {shard.manifest_path.name} to take it as it is"
+        )
+    if manifest is not None:
+        return manifest.data_version
     return f"{stat.st_size}-{stat.st_mtime_ns}"

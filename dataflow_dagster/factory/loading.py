@@ -1,0 +1,57 @@
+"""From pipeline files to Dagster definitions, several files beside each other."""
+
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import dagster as dg
+
+from dataflow_dagster.factory.agreement import clashing_folders
+from dataflow_dagster.factory.pipeline import pipeline_definitions
+from dataflow_dagster.factory.processes import step_executor
+from dataflow_dagster.schema.errors import PipelineError
+from dataflow_dagster.schema.loading import load_pipeline
+from dataflow_dagster.schema.pipeline import PipelineSpec
+
+_log = logging.getLogger("dataflow_dagster")
+
+
+def build_definitions(path: str | Path) -> dg.Definitions:
+    """The Dagster definitions of one pipeline's YAML file, to be merged with a user's own.
+
+    Raises:
+        PipelineError: All that is wrong with the file, by line and key.
+    """
+    pipeline = load_pipeline(Path(path))
+    _warn(pipeline, os.environ)
+    return pipeline_definitions(pipeline)
+
+
+def merged_definitions(files: Iterable[Path], environ: Mapping[str, str]) -> dg.Definitions:
+    """Definitions of all pipelines that can be used; a broken one takes no other down.
+
+    It is logged, and told in the definitions' metadata under ``broken_pipelines``.
+    """
+    loaded: list[PipelineSpec] = []
+    broken: dict[str, str] = {}
+    for file in files:
+        try:
+            pipeline = load_pipeline(file)
+            clashing_folders(pipeline, loaded)
+        except PipelineError as error:
+            _log.error("pipeline not loaded:\n%s", error)
+            broken[str(file)] = str(error)
+        else:
+            _warn(pipeline, environ)
+            loaded.append(pipeline)
+    metadata = {"broken_pipelines": broken} if broken else {}
+    told = dg.Definitions(metadata=metadata, executor=step_executor())
+    return dg.Definitions.merge(told, *map(pipeline_definitions, loaded))
+
+
+def _warn(pipeline: PipelineSpec, environ: Mapping[str, str]) -> None:
+    for warning in pipeline.warnings:
+        _log.warning(warning)
+    for problem in pipeline.unset_variables(environ):
+        _log.warning(problem.told_of(pipeline.path))

@@ -1,0 +1,55 @@
+"""Finished partitions of a run that is not over yet: a run that dies later keeps them."""
+
+import dagster as dg
+
+from dataflow_dagster.factory.metadata import shard_metadata
+from dataflow_dagster.steps.manifest import Manifest
+from dataflow_dagster.steps.shard import Shard
+
+
+class Record:
+    """Makes each finished partition of one asset durable at once, as Dagster would at the end.
+
+    A run of one partition has no need of it: its end is when that partition is done.
+
+    Args:
+        context: Of a step that has not begun yet: what lies above is as the step will read it.
+    """
+
+    def __init__(self, context: dg.AssetExecutionContext) -> None:
+        self._context = context
+        spec = context.assets_def.get_asset_spec(context.asset_key)
+        self._code_version = spec.code_version or ""
+        self._above = {dep.asset_key: _newest_event(context, dep.asset_key) for dep in spec.deps}
+
+    def add(self, shard: Shard, manifest: Manifest) -> None:
+        """Record one partition, with the versions of what it was made from."""
+        metadata = shard_metadata(shard, manifest)
+        self._context.log_event(
+            dg.AssetMaterialization(
+                self._context.asset_key,
+                partition=shard.key,
+                metadata=metadata,
+                tags=self._tags(manifest),
+            )
+        )
+        self._context.add_asset_metadata(metadata, partition_key=shard.key)
+
+    def _tags(self, manifest: Manifest) -> dict[str, str]:
+        """What Dagster tells staleness by: without the inputs' tags, each input counts as new."""
+        tags = {
+            "dagster/code_version": self._code_version,
+            "dagster/data_version": manifest.data_version,
+            "dagster/data_version_is_user_provided": "true",
+        }
+        for key, event in self._above.items():
+            name = key.to_user_string()
+            tags[f"dagster/input_data_version/{name}"] = manifest.source
+            tags[f"dagster/input_event_pointer/{name}"] = event
+        return tags
+
+
+def _newest_event(context: dg.AssetExecutionContext, asset: dg.AssetKey) -> str:
+    """The storage id of an asset's newest materialization, ``NULL`` (so Dagster) without one."""
+    records = context.instance.fetch_materializations(asset, limit=1).records
+    return str(records[0].storage_id) if records else "NULL"

@@ -1,0 +1,66 @@
+"""Pictures as data URLs, for servers that are sent them in JSON."""
+
+from base64 import b64encode
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from dataflow_dagster.media.pictures import read_picture
+from dataflow_dagster.rows import RowError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MOST_BYTES: Final = 4 * 2**20
+"""A file up to this size, of a format and size that need no change, is sent as it is."""
+
+_AS_THEY_ARE: Final = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
+"""A file's first bytes → what it is."""
+
+_ORIENTATION: Final = 0x0112
+"""EXIF tag of the side that is up; 1: as stored."""
+
+
+def data_url(path: Path, *, max_side: int) -> str:
+    """The picture as ``data:image/…;base64,…``, upright, no side longer than `max_side` pixels.
+
+    A small enough JPEG or PNG goes as the bytes on disk; all else as JPEG of quality 95.
+
+    Raises:
+        RowError: As `read_picture`: the file is decoded in any case, so that a broken one is
+            told here and not by the server.
+    """
+    picture = read_picture(path)
+    as_it_is = _as_it_is(path) if max(picture.size) <= max_side else None
+    content, mime = as_it_is or (_shrunk(picture, max_side), "image/jpeg")
+    return f"data:{mime};base64,{b64encode(content).decode('ascii')}"
+
+
+def _as_it_is(path: Path) -> tuple[bytes, str] | None:
+    """The file's bytes and what they are; None where they must be changed."""
+    try:
+        content = path.read_bytes() if path.stat().st_size <= MOST_BYTES else b""
+    except OSError as gone:
+        raise RowError("unreadable_file", f"{path}: {gone}") from gone
+    for beginning, mime in _AS_THEY_ARE.items():
+        if content.startswith(beginning):
+            return (content, mime) if _shows_as_stored(content) else None
+    return None
+
+
+def _shows_as_stored(content: bytes) -> bool:
+    from PIL import Image
+
+    with Image.open(BytesIO(content), formats=("JPEG", "PNG")) as header:
+        return (
+            header.mode in {"RGB", "L"}
+            and "transparency" not in header.info
+            and header.getexif().get(_ORIENTATION, 1) == 1
+        )
+
+
+def _shrunk(picture: "Image", max_side: int) -> bytes:
+    picture.thumbnail((max_side, max_side))
+    content = BytesIO()
+    picture.save(content, "JPEG", quality=95)
+    return content.getvalue()

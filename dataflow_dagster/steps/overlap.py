@@ -1,0 +1,101 @@
+"""What a pipeline writes may be nothing it reads: the source is never written."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from dataflow_dagster.formats.format import InputError
+from dataflow_dagster.formats.inputs import Input
+from dataflow_dagster.formats.pictures import PictureFolder
+from dataflow_dagster.rows import RowError
+from dataflow_dagster.schema.pipeline import PipelineSpec
+from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout, meta_folder
+
+
+class Written:
+    """The places where a pipeline writes, as paths are told to lie in them or not."""
+
+    def __init__(self, pipeline: PipelineSpec) -> None:
+        layout = Layout(pipeline)
+        drawing = [step for step in pipeline.steps if step.config.writes != "text"]
+        assets = [RAW_META, *(step.asset for step in pipeline.steps), RESULTS]
+        self._media = _both_ways(
+            folder / step.asset
+            for step in drawing
+            for folder in (layout.step_folder(step), layout.save_folder)
+        )
+        self._rows = _both_ways(
+            path
+            for stem in (*map(layout.stem, assets), layout.save_folder / "errors")
+            for path in (stem, stem.with_suffix(".jsonl"), stem.with_suffix(".parquet"))
+        )
+
+    def checked(self, path: Path) -> str:
+        """The path of a medium that a row's value names.
+
+        Raises:
+            RowError: ``inside_output``: it may be overwritten by what is drawn.
+        """
+        if self._media and self.holds_medium(path):
+            message = (
+                f"{path} lies in a folder this pipeline draws into; name another base_folder or"
+                " save_folder"
+            )
+            raise RowError("inside_output", message)
+        return str(path)
+
+    def holds_medium(self, path: Path) -> bool:
+        """Whether `path` is, or lies in, a folder of drawn pictures."""
+        return _inside(path, self._media)
+
+    def holds_rows(self, path: Path) -> bool:
+        """Whether `path` is, or lies in, a folder of rows or of drawn pictures."""
+        return _inside(path, self._rows) or _inside(path, self._media)
+
+
+def check_input(pipeline: PipelineSpec, found: Input) -> None:
+    """Hold the pipeline to write over none of its input, and to read nothing it wrote.
+
+    Raises:
+        InputError: It would; says which folder to change.
+    """
+    written = Written(pipeline)
+    for file in found.files:
+        if written.holds_rows(Path(str(file)).resolve()):
+            raise InputError(file, "is written by this pipeline too; name another save_folder")
+    folder = meta_folder(pipeline)
+    if written.holds_medium(folder.resolve()):
+        raise InputError(folder, "is drawn into by this pipeline too; name another save_folder")
+    for key in ("base_folder", "save_folder"):
+        _check_outside(pipeline, key, found)
+
+
+def _check_outside(pipeline: PipelineSpec, key: str, found: Input) -> None:
+    """A folder of inputs may not hold what becomes an input of the next run."""
+    given = Path(getattr(pipeline, key))
+    inner, outer = given.resolve(), Path(pipeline.meta_path).resolve()
+    pictures = isinstance(found.format, PictureFolder)
+    draws = any(step.config.writes != "text" for step in pipeline.steps)
+    within = inner.is_relative_to(outer) and not any(
+        part.startswith(".") for part in inner.relative_to(outer).parts
+    )
+    if (outer.is_dir() and inner == outer) or (pictures and draws and within):
+        message = f"holds {key} {given}, so that what is written would be read as input"
+        raise InputError(pipeline.meta_path, f"{message}; name a {key} outside")
+
+
+def _both_ways(paths: Iterator[Path]) -> tuple[str, ...]:
+    """Each as it is written and as it is once links are followed."""
+    given = list(paths)
+    forms = [*map(_normal, given), *(str(path.resolve()) for path in given)]
+    return tuple(dict.fromkeys(forms))
+
+
+def _normal(path: Path) -> str:
+    """Absolute, without ``..``, links as they are: following them costs a row 50 µs."""
+    return os.path.normpath(path.absolute())
+
+
+def _inside(path: Path, places: tuple[str, ...]) -> bool:
+    full = _normal(path)
+    return any(full == place or full.startswith(place + os.sep) for place in places)

@@ -1,0 +1,110 @@
+"""Whole runs from the shell, each step in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dataflow_dagster_tests.toys.pipelines import (
+    PAINT,
+    SHOUT,
+    pipeline,
+    read_rows,
+    text_rows,
+    with_config,
+    write_pipeline,
+)
+from dataflow_dagster_tests.toys.process import environment, run_python
+from dataflow_dagster_tests.toys.runs import materialize
+
+LIGHT = """
+import sys
+from dataflow_dagster.cli.main import main
+try:
+    main(["run", "-c", "demo.yaml", "--limit", "2"])
+except SystemExit as ended:
+    heavy = "torch vllm diffusers transformers pandas pyarrow numpy PIL".split()
+    print(ended.code, [name for name in heavy if name in sys.modules])
+"""
+
+
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_python(folder, "-m", "dataflow_dagster", "run", "-c", *arguments)
+
+
+def test_a_run_ends_with_a_table_and_says_where_everything_is(tmp_path: Path) -> None:
+    rows = [*text_rows(5), {"id": "x", "text": "bad [red]one[/red]"}]
+    long = "pictures_with_rather_a_long_name"
+    write_pipeline(tmp_path, [SHOUT, {**PAINT, "asset": long}], rows=rows)
+    done = _run(tmp_path, "demo.yaml")
+    assert done.returncode == 0, done.stderr
+    table = [line.split() for line in done.stdout.splitlines()]
+    assert table[0] == ["asset", "row_count", "computed", "reused", "failed", "skipped", "seconds"]
+    assert [line[:6] for line in table[1:5]] == [
+        ["raw_meta", "6", "6", "0", "0", "0"],
+        ["texts", "6", "5", "0", "1", "0"],
+        [long, "6", "5", "0", "0", "0"],
+        ["results", "6", "5", "0", "0", "0"],
+    ]
+    assert done.stdout.splitlines()[5:] == [
+        f"results: {tmp_path}/demo/out/result.jsonl",
+        f"failed rows: {tmp_path}/demo/out/errors.jsonl",
+    ]
+    (error,) = read_rows(tmp_path / "demo/out/errors.jsonl")
+    assert error["message"] == "bad [red]one[/red] is bad"
+    assert len(done.stderr.splitlines()) == 4, done.stderr  # a bar a step, each drawn once
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_a_limited_run_is_apart_from_the_real_one_and_its_parent_is_light(tmp_path: Path) -> None:
+    write_pipeline(tmp_path, [SHOUT, PAINT], rows=text_rows(5), shards=2)
+    done = run_python(tmp_path, "-c", LIGHT)
+    assert done.stdout.splitlines()[-1] == "0 []", done.stderr
+    assert len(read_rows(tmp_path / "demo/out_limit_2/result.jsonl")) == 2
+    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == [
+        "base_limit_2",
+        "in.jsonl",
+        "out_limit_2",
+    ]
+
+
+@pytest.mark.usefixtures("toys")
+def test_one_shard_is_answered_anew_where_that_is_asked(tmp_path: Path) -> None:
+    step = with_config(SHOUT, trace=str(tmp_path / "trace"))
+    of = pipeline(tmp_path, [step], shards=2)
+    for key in ("00000-of-00002", "00001-of-00002"):
+        assert materialize(of, partition_key=key).success
+    anew = _run(tmp_path, "demo.yaml", "--partition", "00001-of-00002", "--recompute")
+    assert anew.returncode == 0, anew.stderr
+    texts = next(line for line in anew.stdout.splitlines() if line.startswith("texts"))
+    assert texts.split()[:4] == ["texts", "2", "2", "0"]
+    assert (tmp_path / "trace").read_text().count("open") == 3
+    assert f"results: {tmp_path}/demo/out/result" in anew.stdout
+
+
+@pytest.mark.timeout(120)
+def test_an_interrupted_run_ends_soon_and_keeps_what_is_done(tmp_path: Path) -> None:
+    write_pipeline(tmp_path, [with_config(SHOUT, pause_s=0.3)], rows=text_rows(400))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dataflow_dagster", "run", "-c", "demo.yaml"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    part = tmp_path / "demo/base/step_1_Toy_Shouter/result.part"
+    while process.poll() is None and not (part.exists() and part.stat().st_size):
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 1, out + err
+    assert err.splitlines()[-1] == (
+        "texts was interrupted: what is done is kept, run it again to go on"
+    )
+    assert read_rows(part)

@@ -1,0 +1,40 @@
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from dataflow_dagster.cli.watching import watched
+from dataflow_dagster.factory.reporting import PROGRESS_FOLDER
+from dataflow_dagster_tests.toys.pipelines import SHOUT, pipeline, with_config
+
+pytestmark = pytest.mark.usefixtures("toys")
+
+
+def _tell(asset: str, rows: int, *, done: bool) -> None:
+    state = f'{{"rows":{rows},"failed":{rows // 2},"done":{str(done).lower()}}}'
+    (Path(os.environ[PROGRESS_FOLDER]) / f"{asset}.json").write_text(state)
+
+
+def test_bars_count_towards_the_rows_above_times_repeats(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of = pipeline(tmp_path, [with_config(SHOUT, repeat_time=3)])
+    with watched(of):
+        _tell("raw_meta", 4, done=True)
+        _tell("texts", 6, done=False)
+        time.sleep(0.3)
+        (Path(os.environ[PROGRESS_FOLDER]) / "results.json").write_text("{half")
+    out, err = capsys.readouterr()
+    assert out == ""
+    raw_meta, texts = err.splitlines()
+    assert "4/4" in raw_meta
+    assert "6/12" in texts
+    assert "3 failed" in texts
+    assert PROGRESS_FOLDER not in os.environ
+
+
+def test_bars_end_with_a_run_that_raises(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), watched(pipeline(tmp_path, [SHOUT])):
+        raise KeyError
+    assert PROGRESS_FOLDER not in os.environ

@@ -1,0 +1,15 @@
+"""What tests of several rooms share."""
+
+import pytest
+
+from dataflow_dagster import registry
+from dataflow_dagster_tests.toys.models import Namer, Painter, Shouter
+
+
+@pytest.fixture
+def toys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The toys under the step type ``Toy``, for one test."""
+    monkeypatch.setattr(registry, "_MODELS", {**registry.models()})
+    monkeypatch.setattr(registry, "_ALIASES", {**registry._ALIASES})  # noqa: SLF001  # restored
+    for toy in (Namer, Painter, Shouter):
+        registry.register("Toy")(toy)

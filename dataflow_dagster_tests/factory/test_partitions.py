@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dataflow_dagster.factory.partitions import (
+    backfill_policy,
+    partitions_of,
+    place_of,
+    shard_key,
+    shard_keys,
+)
+from dataflow_dagster_tests.toys.pipelines import SHOUT, pipeline
+
+pytestmark = pytest.mark.usefixtures("toys")
+
+
+def test_eight_shards_have_keys_that_carry_the_total(tmp_path: Path) -> None:
+    of = pipeline(tmp_path, [SHOUT], shards=8)
+    partitions = partitions_of(of)
+    assert isinstance(partitions, dg.StaticPartitionsDefinition)
+    keys = partitions.get_partition_keys()
+    assert keys == shard_keys(of)
+    assert (keys[0], keys[-1], len(keys)) == ("00000-of-00008", "00007-of-00008", 8)
+
+
+def test_without_shards_there_are_no_partitions(tmp_path: Path) -> None:
+    of = pipeline(tmp_path, [SHOUT])
+    assert partitions_of(of) is None
+    assert backfill_policy(of) is None
+    assert shard_keys(of) == []
+
+
+def test_a_key_says_which_part_of_how_many_it_is() -> None:
+    assert place_of(shard_key(3, 8)) == (3, 8)
+    assert place_of(None) == (0, 1)
+
+
+def test_one_run_takes_all_shards_unless_the_yaml_bounds_it(tmp_path: Path) -> None:
+    assert backfill_policy(pipeline(tmp_path, [SHOUT], shards=8)) == dg.BackfillPolicy.single_run()
+    bounded = pipeline(tmp_path, [SHOUT], shards=8, shards_per_run=2)
+    assert backfill_policy(bounded) == dg.BackfillPolicy.multi_run(2)

@@ -1,0 +1,128 @@
+"""Runs that are killed, run into a full disk or into each other, and the runs after them."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dataflow_dagster.steps.answering import StepRun
+from dataflow_dagster.steps.layout import RAW_META, Layout
+from dataflow_dagster.steps.part import PartWriter, ShardBusyError
+from dataflow_dagster.steps.saving import SAVE_AHEAD
+from dataflow_dagster_tests.steps.driving import Ground, files, many, step
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_two_runs_on_one_shard_do_not_mix(ground: Ground) -> None:
+    many(ground)
+    first = ground.run(step("Upper"))
+    pipeline = ground.pipeline(step("Upper", prompt="!"))
+    layout = Layout(pipeline)
+    target = layout.shard("texts")
+    with PartWriter(target), StepRun(pipeline, pipeline.steps[0]) as late:
+        with pytest.raises(ShardBusyError, match=r"result\.jsonl is being written by another run"):
+            late.answer_shard(layout.shard(RAW_META), target)
+        assert target.manifest() is not None  # what the first run made stays as it is
+    assert first.rows("texts") == list(target.rows())
+
+
+def test_a_damaged_part_costs_only_the_damaged_answers(ground: Ground) -> None:
+    many(ground)
+    whole = ground.run(step("Dice"))
+    folder = ground.folder / "base/step_1_Probe_Dice"
+    lines = (folder / "result.jsonl").read_bytes().splitlines(keepends=True)
+    garbage = b"\x00\xff{{]\n" + b'"a text"\n' + lines[4][:30] + lines[5]
+    for name in ("result.jsonl", "result.manifest.json"):
+        (folder / name).unlink()
+    part = b"".join(lines[:4]) + garbage + b"".join(lines[6:10]) + lines[10][:50]
+    (folder / "result.part").write_bytes(part)
+    again = ground.run(step("Dice"))
+    assert sorted(ground.asked()) == ["t10", "t11", "t4", "t5"]
+    assert again.rows() == whole.rows()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "result.jsonl",
+        "result.manifest.json",
+    ]
+
+
+@pytest.mark.parametrize("name", ["Dice", "Paint"])
+def test_a_killed_run_goes_on_where_it_was_and_ends_as_if_uninterrupted(
+    tmp_path: Path, name: str
+) -> None:
+    grounds = [Ground(_made(tmp_path / side)) for side in ("killed", "whole")]
+    for ground in grounds:
+        many(ground, 20)
+    killed, whole = grounds
+    _run_killed(killed, step(name, dies_at="t13"))
+    assert not (killed.folder / f"base/step_1_Probe_{name}/result.jsonl").exists()
+    done = set(killed.asked())
+    assert len(done) == 14
+    outcome = killed.run(step(name))
+    again = done & set(killed.asked())
+    assert len(again) <= (0 if name == "Dice" else SAVE_AHEAD)  # pictures on their way to the disk
+    assert outcome.rows() == whole.run(step(name)).rows()
+    assert files(killed.folder / "out") == files(whole.folder / "out")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _run_killed(ground: Ground, one: dict[str, Any]) -> None:
+    path = _file_of(ground, one)
+    command = [sys.executable, "-m", "dataflow_dagster_tests.steps.driving", str(path)]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
+
+
+def _file_of(ground: Ground, one: dict[str, Any]) -> Path:
+    ground.pipeline(one)  # which gives the step its log
+    said = {
+        "name": "probes",
+        "meta_path": str(ground.source / "rows.jsonl"),
+        "base_folder": str(ground.folder / "base"),
+        "save_folder": str(ground.folder / "out"),
+        "steps": [one],
+    }
+    path = ground.folder / "probes.yaml"
+    path.write_text(yaml.safe_dump(said))
+    return path
+
+
+def test_a_disk_that_fills_up_keeps_what_was_answered(ground: Ground) -> None:
+    many(ground, 200)
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from dataflow_dagster_tests.steps import driving, probes\n"
+        "from dataflow_dagster.schema.loading import load_pipeline\n"
+        "probes.register(); pipeline = load_pipeline(Path(sys.argv[1]))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (30000, 30000))\n"
+        "driving.run(pipeline)\n"
+    )
+    command = [sys.executable, "-c", code, str(_file_of(ground, step("Dice")))]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert "OSError" in done.stderr
+    assert "File too large" in done.stderr
+    first = len(ground.asked())
+    assert 0 < first < 200
+    outcome = ground.run(step("Dice"))
+    assert outcome.tally("texts").reused > first - 10
+    assert len(outcome.rows()) == 200
+
+
+def test_a_media_folder_that_cannot_be_written_is_told_and_the_next_run_goes_on(
+    ground: Ground,
+) -> None:
+    many(ground)
+    folder = ground.folder / "base/step_1_Probe_Paint"
+    folder.mkdir(parents=True)
+    (folder / "generated_images").touch()
+    with pytest.raises(FileExistsError, match="generated_images"):
+        ground.run(step("Paint"))
+    (folder / "generated_images").unlink()
+    assert ground.run(step("Paint")).tally("generated_images").computed == 12

@@ -1,0 +1,125 @@
+"""Small real models, so that what surrounds a model is tested without a heavy engine."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import SecretStr
+
+from dataflow_dagster.engines.session import Answer, Answered, Engine, Request, Session
+from dataflow_dagster.media.pictures import read_picture
+from dataflow_dagster.models.declaration import Given, Model
+from dataflow_dagster.rows import Medium, RowError
+
+COLORS = {"red": (255, 0, 0), "green": (0, 128, 0), "blue": (0, 0, 255)}
+
+
+class ToySession:
+    """Answers one request after the other, as `toy` says."""
+
+    def __init__(self, toy: "Toy") -> None:
+        self._toy = toy
+
+    def answers(self, requests: Iterator[Request]) -> Iterator[Answered]:
+        for request in requests:
+            if request.prompt == self._toy.dies_at:
+                os._exit(9)
+            time.sleep(self._toy.pause_s)
+            yield request.number, self._toy.answer(request)
+
+    def close(self) -> None:
+        self._toy.note("close")
+
+
+class Toy(Model):
+    """What the toys have in common.
+
+    Attributes:
+        trace: A file that gets a line ``open <CUDA_VISIBLE_DEVICES>`` for each opening.
+        dies_at: The process dies at a row with this prompt.
+        pause_s: Seconds a row takes.
+    """
+
+    outside_key: ClassVar[frozenset[str]] = frozenset(
+        {"api_key", "batch_size", "dies_at", "pause_s", "trace"}
+    )
+
+    api_key: SecretStr | None = None
+    batch_size: int = 1
+    dies_at: str | None = None
+    pause_s: float = 0.0
+    trace: str | None = None
+
+    def engine(self) -> Engine:
+        return Engine("toy", "1.0", "float32", "cpu")
+
+    def open(self, engine: Engine) -> Session:
+        self.note(f"open {os.environ.get('CUDA_VISIBLE_DEVICES')}")
+        return ToySession(self)
+
+    def answer(self, request: Request) -> Answer | RowError:
+        raise NotImplementedError
+
+    def note(self, line: str) -> None:
+        if self.trace is not None:
+            with Path(self.trace).open("a") as file:
+                file.write(line + "\n")
+
+
+class Namer(Toy):
+    """Names the colour of a picture."""
+
+    reads: ClassVar[Medium] = "image"
+    writes: ClassVar[Medium] = "text"
+    asset: ClassVar[str] = "captions"
+
+    prompt: str = "a {color}"
+
+    def request(self, given: Given) -> Request:
+        picture = read_picture(Path(str(given.image)))
+        return Request(given.number, given.seed, Path(str(given.image)).stem, picture)
+
+    def answer(self, request: Request) -> Answer | RowError:
+        assert request.picture is not None
+        pixel = request.picture.getpixel((0, 0))
+        named = [name for name, color in COLORS.items() if color == pixel]
+        if not named:
+            return RowError("unknown_color", f"{pixel} has no name")
+        return Answer(text=self.prompt.replace("{color}", named[0]))
+
+
+class Painter(Toy):
+    """Paints the colour that a text names."""
+
+    reads: ClassVar[Medium] = "text"
+    writes: ClassVar[Medium] = "image"
+    asset: ClassVar[str] = "generated_images"
+
+    side: int = 8
+
+    def request(self, given: Given) -> Request:
+        return Request(given.number, given.seed, str(given.text))
+
+    def answer(self, request: Request) -> Answer | RowError:
+        from PIL import Image  # as a model's heavy libraries: when it is used
+
+        color = next((c for name, c in COLORS.items() if name in request.prompt), (0, 0, 0))
+        return Answer(picture=Image.new("RGB", (self.side, self.side), color))
+
+
+class Shouter(Toy):
+    """Says a text louder; refuses one that is ``bad``."""
+
+    reads: ClassVar[Medium] = "text"
+    writes: ClassVar[Medium] = "text"
+    asset: ClassVar[str] = "texts"
+
+    def request(self, given: Given) -> Request:
+        if given.text is not None and given.text.startswith("bad"):
+            raise RowError("bad_text", f"{given.text} is bad")
+        return Request(given.number, given.seed, str(given.text))
+
+    def answer(self, request: Request) -> Answer | RowError:
+        return Answer(text=request.prompt.upper())

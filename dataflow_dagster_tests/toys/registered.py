@@ -1,0 +1,7 @@
+"""Registers the toys where this module is imported; a process finds it as an entry point."""
+
+from dataflow_dagster.registry import register
+from dataflow_dagster_tests.toys.models import Namer, Painter, Shouter
+
+for toy in (Namer, Painter, Shouter):
+    register("Toy")(toy)
