@@ -11,6 +11,7 @@ import yaml
 
 from dataflow_dagster import registry
 from dataflow_dagster.cli.main import main
+from dataflow_dagster.cli.models import default_model
 from dataflow_dagster.schema.loading import parse_pipeline
 from dataflow_dagster.schema.pipeline import PipelineOptions, PipelineSpec
 
@@ -93,15 +94,15 @@ def test_the_asset_on_top_loads_with_the_demo() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_models_named_as_present_are_registered() -> None:
-    named = set(re.findall(r"`(\w+)/(\w+)`", README[README.index("## Differences") :]))
-    ours = {
-        (kind, name)
+def test_the_table_of_models_is_that_of_the_registry() -> None:
+    told = [tuple(cell.strip("`") for cell in row) for row in table("type")]
+    ours = [
+        (kind, name, " or ".join(model.engines), default_model(model))
         for kind, models in registry.models().items()
         for name, model in models.items()
         if model.__module__.startswith("dataflow_dagster.models.")
-    }
-    assert named == ours
+    ]
+    assert told == ours
 
 
 def test_the_pictures_shown_are_there() -> None:

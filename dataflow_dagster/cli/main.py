@@ -1,4 +1,4 @@
-"""The command line: run · check · models."""
+"""The command line: run · check · models · doctor."""
 
 import logging
 import os
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from dataflow_dagster.cli.doctor import examine_all, machine
 from dataflow_dagster.cli.models import key_lines, model_lines
 from dataflow_dagster.cli.running import RunRequest, run_pipeline
 from dataflow_dagster.cli.summary import print_summary
@@ -81,6 +82,28 @@ def models(name: str | None) -> None:
             click.echo(line)
     except UnknownNameError as error:
         raise click.BadParameter(str(error), param_hint="NAME") from error
+
+
+@main.command()
+@click.option(
+    "--models",
+    default=Path("data/models"),
+    show_default=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of the known-answer models, which come with the source.",
+)
+def doctor(models: Path) -> None:
+    """Ask each engine installed here for known answers: what works, what to install or mend.
+
+    Exit code 0: a captioner and a generator work; 1: not both.
+    """
+    click.echo(machine())
+    works: set[str] = set()
+    for finding in examine_all(models):
+        state = "works" if finding.works else "absent" if finding.version is None else "FAILS"
+        click.echo(f"{finding.engine:<13} {finding.version or '-':<9} {state:<7} {finding.told}")
+        works |= {finding.engine} if finding.works else set()
+    sys.exit(0 if "diffusers" in works and works & {"vllm", "transformers"} else FAILED_RUN)
 
 
 class _Refused(click.ClickException):
