@@ -3,11 +3,14 @@
 import gc
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from dataflow_dagster.engines.batches import Isolation, answer_batches
+from dataflow_dagster.engines.diffusers_speed import Speed, loading, place
+from dataflow_dagster.engines.errors import UnfitSettingError
 from dataflow_dagster.engines.session import Answer, Answered, Engine, Request
 from dataflow_dagster.rows import RowError
 
@@ -17,15 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DrawingSettings:
-    """How a text-to-image pipeline is opened and called; see `ImageGenerator` for the meanings."""
+    """How a text-to-image pipeline is opened and called.
+
+    Attributes:
+        call: Arguments of the pipeline's call that are the same for all rows.
+        batch_size: Rows of each call.
+    """
 
     model_path: str
-    height: int
-    width: int
-    guidance_scale: float
-    num_inference_steps: int
-    max_sequence_length: int
+    call: Mapping[str, Any]
     batch_size: int
+    speed: Speed = field(default_factory=Speed)
 
 
 class DiffusersSession:
@@ -66,17 +71,15 @@ class DiffusersSession:
         """Values in [0, 1], (rows, height, width, 3)."""
         import torch
 
-        given = self._settings
+        shared = {**self._settings.call}
+        if "negative_prompt" in shared:  # diffusers takes one for each row
+            shared["negative_prompt"] = [shared["negative_prompt"]] * len(rows)
         return self._pipeline(
             prompt=[row.prompt for row in rows],
-            height=given.height,
-            width=given.width,
-            guidance_scale=float(given.guidance_scale),
-            num_inference_steps=given.num_inference_steps,
-            max_sequence_length=given.max_sequence_length,
             # On the CPU whatever the device: the same noise everywhere.
             generator=[torch.Generator("cpu").manual_seed(row.seed) for row in rows],
             output_type="np",
+            **shared,
         ).images
 
     def _check(self, request: Request, values: "ndarray[Any, Any]") -> Answer | RowError:
@@ -92,13 +95,25 @@ class DiffusersSession:
         return Answer(picture=Image.fromarray(pixels), details=self._details(request))
 
     def _details(self, request: Request) -> dict[str, int | bool]:
-        tokens = len(_counting_tokenizer(self._pipeline)(request.prompt).input_ids)
-        cut = tokens > self._settings.max_sequence_length
-        return {"seed": request.seed, "prompt_tokens": tokens, "prompt_truncated": cut}
+        tokenizer = _counting_tokenizer(self._pipeline)
+        if tokenizer is None:
+            return {"seed": request.seed}
+        tokens = len(tokenizer(request.prompt).input_ids)
+        room = self._settings.call.get("max_sequence_length") or _own_length(self._pipeline)
+        return {
+            "seed": request.seed,
+            "prompt_tokens": tokens,
+            "prompt_truncated": tokens > room,
+        }
 
 
 def open_session(engine: Engine, settings: DrawingSettings) -> DiffusersSession:
-    """Load the pipeline onto the engine's device; minutes for billions of weights."""
+    """Load the pipeline onto the engine's device; minutes for billions of weights.
+
+    Raises:
+        EngineMissingError: A setting needs a library that is not installed.
+        UnfitSettingError: A setting that this pipeline, or the device, does not take.
+    """
     import torch
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
     from diffusers.utils.logging import disable_progress_bar as hide_bars_of_diffusers
@@ -109,11 +124,39 @@ def open_session(engine: Engine, settings: DrawingSettings) -> DiffusersSession:
     hide_bars_of_transformers()
     # A torch dtype, not its name: diffusers 0.42 loads float32 for a name, with only a warning.
     pipeline: Any = DiffusionPipeline.from_pretrained(
-        settings.model_path, dtype=getattr(torch, engine.precision)
+        settings.model_path,
+        dtype=getattr(torch, engine.precision),
+        **loading(settings.model_path, engine, settings.speed),
     )
+    _check_call(pipeline, settings.call)
     pipeline.set_progress_bar_config(disable=True)
     _hush_truncation(pipeline)
-    return DiffusersSession(pipeline.to(engine.device), settings)
+    return DiffusersSession(place(pipeline, engine, settings.speed), settings)
+
+
+def _check_call(pipeline: Any, call: Mapping[str, Any]) -> None:
+    taken = signature(type(pipeline).__call__).parameters
+    for needed in ("prompt", "generator", "output_type"):
+        if needed not in taken:
+            name = type(pipeline).__name__
+            raise UnfitSettingError("model_path", name, f"its call takes no '{needed}'")
+    for setting, value in call.items():
+        if setting not in taken:
+            allowed = f"{type(pipeline).__name__} takes no such setting"
+            raise UnfitSettingError(setting, value, f"{allowed}; leave it out")
+    if "negative_prompt" in call and "true_cfg_scale" in taken:
+        scale = call.get("true_cfg_scale", taken["true_cfg_scale"].default)
+        if scale <= 1:
+            allowed = f"{type(pipeline).__name__} heeds it only with true_cfg_scale above 1"
+            raise UnfitSettingError("negative_prompt", call["negative_prompt"], allowed)
+
+
+def _own_length(pipeline: Any) -> int:
+    """Tokens that the pipeline cuts a text to where it is not told."""
+    taken = signature(type(pipeline).__call__).parameters
+    if "max_sequence_length" in taken:
+        return taken["max_sequence_length"].default
+    return _counting_tokenizer(pipeline).model_max_length
 
 
 def _hush_truncation(pipeline: Any) -> None:
@@ -123,7 +166,7 @@ def _hush_truncation(pipeline: Any) -> None:
 
 
 def _counting_tokenizer(pipeline: Any) -> Any:
-    """That of the encoder which reads the whole prompt: T5's, the last, where there are several."""
+    """That of the encoder which reads the whole prompt: the last of several, if there is any."""
     names = ("tokenizer_3", "tokenizer_2", "tokenizer")
     found = (getattr(pipeline, name, None) for name in names)
-    return next(tokenizer for tokenizer in found if tokenizer is not None)
+    return next((tokenizer for tokenizer in found if tokenizer is not None), None)

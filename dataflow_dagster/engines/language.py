@@ -1,6 +1,8 @@
 """What every engine that writes text is told, and how it says that a prompt does not fit."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from dataflow_dagster.engines.errors import UnfitSettingError
 from dataflow_dagster.engines.session import Engine
@@ -18,6 +20,10 @@ class Sampling:
         repetition_penalty: Divides the (positive) logits of tokens that stand in the prompt or in
             the answer so far; 1 leaves them alone.
         max_tokens: The longest answer, the end token counted.
+        min_p: Tokens below this share of the likeliest one's probability are dropped; 0 keeps all.
+        presence_penalty: Taken off the logits of tokens that stand in the answer so far.
+        frequency_penalty: The same, as many times as they stand there.
+        stop: Texts before which the answer ends.
     """
 
     temperature: float
@@ -25,11 +31,19 @@ class Sampling:
     top_k: int
     repetition_penalty: float
     max_tokens: int
+    min_p: float = 0
+    presence_penalty: float = 0
+    frequency_penalty: float = 0
+    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class LanguageSettings:
-    """How a language model is opened and fed; what each means is told in `ImageCaptioner`."""
+    """How a language model is opened and fed; what each means is told in `ImageCaptioner`.
+
+    Attributes:
+        add_special_tokens: False where prompts hold all of the tokenizer's own, such as BOS.
+    """
 
     model_path: str
     sampling: Sampling
@@ -39,19 +53,37 @@ class LanguageSettings:
     max_num_seqs: int = 128
     batch_size: int = 16
     gpu_memory_utilization: float | None = None
+    quantization: str | None = None
+    limit_mm_per_prompt: Mapping[str, int] = field(default_factory=dict[str, int])
+    mm_processor_kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    add_special_tokens: bool = True
 
 
-def refuse_gpu_settings(engine: Engine, settings: LanguageSettings) -> None:
-    """Tell settings that mean something on a GPU alone.
+def refuse_memory_share(engine: Engine, settings: LanguageSettings) -> None:
+    """Tell a share of a GPU's memory where there is no GPU.
 
     Raises:
-        UnfitSettingError: One is given, and the engine's device is a CPU.
+        UnfitSettingError: It is given, and the engine's device is a CPU.
     """
-    if engine.device != "cpu":
-        return
-    for key, unset in (("gpu_memory_utilization", None), ("tensor_parallel_size", 1)):
-        if (given := getattr(settings, key)) != unset:
-            raise UnfitSettingError(key, given, "the device is 'cpu'; leave it out")
+    share = settings.gpu_memory_utilization
+    if engine.device == "cpu" and share is not None:
+        raise UnfitSettingError(
+            "gpu_memory_utilization", share, "the device is 'cpu'; leave it out"
+        )
+
+
+def refuse_splitting(engine: Engine, settings: LanguageSettings) -> None:
+    """Tell a model that is to be split over GPUs where there is none.
+
+    Raises:
+        UnfitSettingError: More than one is asked for, and the engine's device is a CPU.
+    """
+    if engine.device == "cpu" and settings.tensor_parallel_size > 1:
+        raise UnfitSettingError(
+            "tensor_parallel_size",
+            settings.tensor_parallel_size,
+            "the device is 'cpu'; leave it out",
+        )
 
 
 def too_long(limit: int, prompt_tokens: int | None = None) -> RowError:
@@ -62,6 +94,12 @@ def too_long(limit: int, prompt_tokens: int | None = None) -> RowError:
         f"the prompt has {length} tokens, those of the picture included; "
         f"max_model_len, for prompt and answer together, is {limit}",
     )
+
+
+def ended_at(text: str, stop: Sequence[str]) -> str:
+    """`text` up to the first of the texts that end it."""
+    found = [at for one in stop if (at := text.find(one)) >= 0]
+    return text[: min(found)] if found else text
 
 
 def tidy(text: str) -> str:

@@ -17,7 +17,7 @@ class RowSampler:
 
     Adding Gumbel noise and taking the largest draws from the softmax (the Gumbel-max trick), so
     `generate` runs greedily and each row's noise comes from a generator of its own. The order is
-    vLLM's: penalty, temperature, top k, top p.
+    vLLM's: penalties, temperature, min p, top k, top p.
 
     Args:
         sampling: The law that is drawn from.
@@ -33,7 +33,7 @@ class RowSampler:
         import torch
 
         self.broken = torch.zeros(len(seeds), dtype=torch.bool, device=prompt_mask.device)
-        self._penalty = sampling.repetition_penalty
+        self._sampling = sampling
         self._prompt_mask = prompt_mask.bool()
         self._warps = _warps(sampling)
         self._generators = _generators(seeds, prompt_mask) if sampling.temperature else []
@@ -41,29 +41,50 @@ class RowSampler:
     def __call__(self, input_ids: "Tensor", scores: "Tensor") -> "Tensor":
         """Logits (rows, vocabulary) → logits of which the largest is to be taken."""
         self.broken |= scores.isnan().any(dim=-1)
-        scores = self._penalised(input_ids, scores)
+        scores = self._repetition_penalised(input_ids, scores)
+        scores = self._answer_penalised(input_ids, scores)
         for warp in self._warps:
             scores = warp(input_ids, scores)
         return scores + _gumbel(scores, self._generators) if self._generators else scores
 
-    def _penalised(self, input_ids: "Tensor", scores: "Tensor") -> "Tensor":
-        if self._penalty == 1:
+    def _repetition_penalised(self, input_ids: "Tensor", scores: "Tensor") -> "Tensor":
+        penalty = self._sampling.repetition_penalty
+        if penalty == 1:
             return scores
         import torch
 
         answered = input_ids.shape[1] - self._prompt_mask.shape[1]
         counted = torch.nn.functional.pad(self._prompt_mask, (0, answered), value=True)
         seen = torch.zeros_like(scores).scatter_add_(1, input_ids, counted.to(scores.dtype)) > 0
-        lowered = torch.where(scores > 0, scores / self._penalty, scores * self._penalty)
+        lowered = torch.where(scores > 0, scores / penalty, scores * penalty)
         return torch.where(seen, lowered, scores)
+
+    def _answer_penalised(self, input_ids: "Tensor", scores: "Tensor") -> "Tensor":
+        """Penalties as OpenAI defines them: tokens of the answer so far, not of the prompt."""
+        presence, frequency = self._sampling.presence_penalty, self._sampling.frequency_penalty
+        if not presence and not frequency:
+            return scores
+        import torch
+
+        answer = input_ids[:, self._prompt_mask.shape[1] :]
+        ones = torch.ones_like(answer, dtype=scores.dtype)
+        counts = torch.zeros_like(scores).scatter_add_(1, answer, ones)
+        return scores - frequency * counts - presence * (counts > 0)
 
 
 def _warps(sampling: Sampling) -> list[Warp]:
-    from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+    from transformers import (
+        MinPLogitsWarper,
+        TemperatureLogitsWarper,
+        TopKLogitsWarper,
+        TopPLogitsWarper,
+    )
 
     if sampling.temperature == 0:
         return []
     warps: list[Warp] = [TemperatureLogitsWarper(float(sampling.temperature))]
+    if sampling.min_p > 0:
+        warps.append(MinPLogitsWarper(float(sampling.min_p)))
     if sampling.top_k > 0:
         warps.append(TopKLogitsWarper(sampling.top_k))
     if sampling.top_p < 1:

@@ -19,12 +19,14 @@ class Request:
         seed: In [0, 2**63); the engine draws this row's random numbers from it and nothing else.
         prompt: The rendered prompt, template included.
         picture: Decoded, upright, 8-bit RGB; None where the model reads text alone.
+        data_url: The picture as ``data:image/…;base64,…``, for engines that send it on.
     """
 
     number: int
     seed: int
     prompt: str
     picture: "Image | None" = None
+    data_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

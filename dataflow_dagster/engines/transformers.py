@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from dataflow_dagster.engines.batches import Isolation, answer_batches
 from dataflow_dagster.engines.errors import UnfitSettingError
-from dataflow_dagster.engines.language import LanguageSettings, refuse_gpu_settings, tidy, too_long
+from dataflow_dagster.engines.language import (
+    LanguageSettings,
+    ended_at,
+    refuse_memory_share,
+    tidy,
+    too_long,
+)
 from dataflow_dagster.engines.sampler import RowSampler
 from dataflow_dagster.engines.session import Answer, Answered, Engine, Request
 from dataflow_dagster.engines.transformers_model import Loaded, load
@@ -88,11 +94,12 @@ class TransformersSession:
         tokens = tokens[:room]
         end = next((at for at, token in enumerate(tokens) if token in loaded.end_tokens), None)
         tokens = tokens if end is None else tokens[: end + 1]
-        text = loaded.processor.tokenizer.decode(tokens, skip_special_tokens=True)
+        whole = loaded.processor.tokenizer.decode(tokens, skip_special_tokens=True)
+        text = ended_at(whole, self._sampling.stop)
         details = {
             "prompt_tokens": prompt_tokens,
             "completion_tokens": len(tokens),
-            "finish_reason": "length" if end is None else "stop",
+            "finish_reason": "length" if end is None and text == whole else "stop",
         }
         return Answer(text=tidy(text), details=details)
 
@@ -108,20 +115,16 @@ def open_session(engine: Engine, settings: LanguageSettings) -> TransformersSess
     Raises:
         UnfitSettingError: A setting that transformers cannot honour.
     """
-    _refuse_unfit(engine, settings)
+    refuse_memory_share(engine, settings)
+    if settings.quantization is not None:
+        raise UnfitSettingError(
+            "quantization",
+            settings.quantization,
+            "transformers runs the weights as they are stored; backend 'vllm' quantizes them",
+        )
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else it warns after every fork
     _limit_gpu_memory(settings.gpu_memory_utilization)
     return TransformersSession(load(engine, settings), settings)
-
-
-def _refuse_unfit(engine: Engine, settings: LanguageSettings) -> None:
-    if settings.tensor_parallel_size > 1:
-        raise UnfitSettingError(
-            "tensor_parallel_size",
-            settings.tensor_parallel_size,
-            "transformers runs on one device; backend 'vllm' splits a model over several",
-        )
-    refuse_gpu_settings(engine, settings)
 
 
 def _limit_gpu_memory(share: float | None) -> None:
@@ -132,12 +135,17 @@ def _limit_gpu_memory(share: float | None) -> None:
 
 
 def _prepare(loaded: Loaded, batch: Sequence[Request]) -> Any:
-    pictures = [request.picture for request in batch]
+    texts = [request.prompt for request in batch]
+    options = {"padding": True, "add_special_tokens": loaded.add_special_tokens}
+    if batch[0].picture is None:
+        return loaded.processor(text=texts, return_tensors="pt", **options)
     return loaded.processor(
-        text=[request.prompt for request in batch],
-        images=pictures if pictures[0] is not None else None,
-        padding=True,
+        text=texts,
+        # A list for each row: Mllama takes a flat one for the pictures of a single row.
+        images=[[request.picture] for request in batch],
+        images_kwargs=dict(loaded.images_kwargs),
         return_tensors="pt",
+        **options,
     )
 
 

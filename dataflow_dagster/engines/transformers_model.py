@@ -1,10 +1,12 @@
 """A vision-language model of Hugging Face transformers, loaded and made ready to generate."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from dataflow_dagster.engines.errors import UnfitSettingError
 from dataflow_dagster.engines.language import LanguageSettings
+from dataflow_dagster.engines.processor import check_images_kwargs, load_processor
 from dataflow_dagster.engines.session import Engine
 
 
@@ -13,48 +15,76 @@ class Loaded:
     """A vision-language model in memory.
 
     Attributes:
-        model: On its device, in evaluation mode.
+        model: On its device or devices, in evaluation mode.
         processor: Pictures and text → what `model` takes, left-padded.
         limit: The most tokens a prompt and its answer may have together; None: not known.
         end_tokens: Any of them ends an answer.
+        images_kwargs: How `processor` is to treat pictures, where not as its files say.
+        add_special_tokens: Whether the tokenizer adds its own, such as BOS, to a prompt.
     """
 
     model: Any
     processor: Any
     limit: int | None
     end_tokens: frozenset[int]
+    images_kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    add_special_tokens: bool = True
 
 
 def load(engine: Engine, settings: LanguageSettings) -> Loaded:
     """Read the weights and put them on the engine's device, at its precision.
 
     Raises:
-        UnfitSettingError: `max_model_len` is more than the model was made for.
+        UnfitSettingError: `max_model_len` is more than the model was made for, or the processor
+            knows no such key of `mm_processor_kwargs`.
     """
-    import torch
-    from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
-    from transformers.utils.logging import disable_progress_bar
+    from transformers import AutoModelForImageTextToText, GenerationConfig
 
-    disable_progress_bar()
-    trust = settings.trust_remote_code
-    # backend="pil": the same pixels whether or not torchvision is installed.
-    processor: Any = AutoProcessor.from_pretrained(
-        settings.model_path, backend="pil", trust_remote_code=trust
-    )
+    processor = load_processor(settings.model_path, trust_remote_code=settings.trust_remote_code)
     processor.tokenizer.padding_side = "left"
-    model: Any = AutoModelForImageTextToText.from_pretrained(
-        settings.model_path, dtype=getattr(torch, engine.precision), trust_remote_code=trust
-    )
-    ends, pad = _special_tokens(model, processor)
+    check_images_kwargs(processor, settings.mm_processor_kwargs)
+    model = load_model(engine, settings, AutoModelForImageTextToText)
+    ends, pad = special_tokens(model, processor)
     # The checkpoint's own sampling must not mix with the row's.
     model.generation_config = GenerationConfig(
         do_sample=False, eos_token_id=sorted(ends), pad_token_id=pad
     )
-    model = model.to(engine.device).eval()
-    return Loaded(model, processor, _limit(model, settings), ends)
+    return Loaded(
+        model,
+        processor,
+        token_limit(model, settings),
+        ends,
+        settings.mm_processor_kwargs,
+        settings.add_special_tokens,
+    )
 
 
-def _special_tokens(model: Any, processor: Any) -> tuple[frozenset[int], int]:
+def load_model(engine: Engine, settings: LanguageSettings, auto_class: Any) -> Any:
+    """The weights, by one of transformers' auto classes, where and how the engine wants them."""
+    import torch
+
+    devices = _places(engine, settings.tensor_parallel_size)
+    model: Any = auto_class.from_pretrained(
+        settings.model_path,
+        dtype=getattr(torch, engine.precision),
+        trust_remote_code=settings.trust_remote_code,
+        **devices,
+    )
+    return (model if devices else model.to(engine.device)).eval()
+
+
+def _places(engine: Engine, most_gpus: int) -> dict[str, Any]:
+    """How accelerate is told to lay layers on several GPUs; empty: all go on one device."""
+    import torch
+
+    gpus = min(most_gpus, torch.cuda.device_count()) if engine.device == "cuda" else 0
+    if gpus < 2:
+        return {}
+    free = {gpu: torch.cuda.mem_get_info(gpu)[0] for gpu in range(gpus)}
+    return {"device_map": "balanced", "max_memory": free}
+
+
+def special_tokens(model: Any, processor: Any) -> tuple[frozenset[int], int]:
     """The tokens that end an answer, and the one that pads."""
     own = model.generation_config
     ends = own.eos_token_id if own.eos_token_id is not None else processor.tokenizer.eos_token_id
@@ -64,7 +94,7 @@ def _special_tokens(model: Any, processor: Any) -> tuple[frozenset[int], int]:
     return ends, processor.tokenizer.pad_token_id
 
 
-def _limit(model: Any, settings: LanguageSettings) -> int | None:
+def token_limit(model: Any, settings: LanguageSettings) -> int | None:
     """The tokens that fit: the model's own limit, or less where the settings say so."""
     own = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     asked = settings.max_model_len

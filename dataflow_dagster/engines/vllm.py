@@ -6,7 +6,11 @@ import warnings
 from collections.abc import Iterator
 from typing import Protocol
 
-from dataflow_dagster.engines.language import LanguageSettings, refuse_gpu_settings
+from dataflow_dagster.engines.language import (
+    LanguageSettings,
+    refuse_memory_share,
+    refuse_splitting,
+)
 from dataflow_dagster.engines.session import Answered, Engine, Request
 from dataflow_dagster.engines.vllm_beside import BesideCore
 from dataflow_dagster.engines.vllm_inside import InsideCore
@@ -76,7 +80,8 @@ def open_session(engine: Engine, settings: LanguageSettings) -> VllmSession:
     Raises:
         UnfitSettingError: A setting that vLLM cannot honour on this device.
     """
-    refuse_gpu_settings(engine, settings)
+    refuse_memory_share(engine, settings)
+    refuse_splitting(engine, settings)
     for name, value in _environment(engine).items():
         os.environ.setdefault(name, value)
     # vLLM takes its level from the environment only after it was imported.

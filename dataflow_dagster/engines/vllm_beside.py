@@ -16,6 +16,7 @@ from dataflow_dagster.engines.vllm_terms import (
     read_output,
     refusal,
     sampling_parameters,
+    tokenization,
 )
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class BesideCore:
                 prompt_of(request),
                 sampling_parameters(request, self._settings),
                 str(request.number),
+                tokenization_kwargs=tokenization(self._settings),
             ):
                 answer = read_output(output)
         except Exception as fault:  # noqa: BLE001  # told apart where it leaves the queue

@@ -13,6 +13,7 @@ from dataflow_dagster.engines.vllm_terms import (
     read_output,
     refusal,
     sampling_parameters,
+    tokenization,
 )
 
 
@@ -60,7 +61,12 @@ class InsideCore:
         """See `Core.add`; the picture is prepared here."""
         name, parameters = str(request.number), sampling_parameters(request, self._settings)
         try:
-            self._engine.add_request(name, prompt_of(request), parameters)
+            self._engine.add_request(
+                name,
+                prompt_of(request),
+                parameters,
+                tokenization_kwargs=tokenization(self._settings),
+            )
         except Exception as fault:  # noqa: BLE001  # a processor raises anything for a bad row
             self._refused.append((request.number, refusal(fault, self._limit, self._blame)))
         else:

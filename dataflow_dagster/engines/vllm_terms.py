@@ -20,13 +20,19 @@ def engine_arguments(engine: Engine, settings: LanguageSettings) -> dict[str, An
         "max_num_seqs": settings.max_num_seqs,
         "tensor_parallel_size": settings.tensor_parallel_size,
         "trust_remote_code": settings.trust_remote_code,
-        "limit_mm_per_prompt": {"image": 1},
+        # Memory for a modality that is not named would be kept for 999 of it.
+        "limit_mm_per_prompt": {"image": 1, "video": 0, **settings.limit_mm_per_prompt},
         "disable_log_stats": True,
         "use_tqdm_on_load": False,
         "enforce_eager": engine.device == "cpu",  # compiling costs minutes there
     }
-    if settings.gpu_memory_utilization is not None:
-        arguments["gpu_memory_utilization"] = settings.gpu_memory_utilization
+    if engine.device == "cpu":
+        # A seeded row whose prompt is worked off in two parts ends vLLM 0.32 there: it sets the
+        # row's generator back in between ("CPU Generator does not use offset").
+        arguments["enable_chunked_prefill"] = False
+    for key in ("gpu_memory_utilization", "quantization", "mm_processor_kwargs"):
+        if given := getattr(settings, key):
+            arguments[key] = given
     return arguments
 
 
@@ -42,6 +48,10 @@ def sampling_parameters(request: Request, settings: LanguageSettings) -> "Sampli
         top_k=wanted.top_k,
         repetition_penalty=wanted.repetition_penalty,
         max_tokens=wanted.max_tokens,
+        min_p=wanted.min_p,
+        presence_penalty=wanted.presence_penalty,
+        frequency_penalty=wanted.frequency_penalty,
+        stop=list(wanted.stop),
         seed=request.seed,
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
@@ -52,6 +62,11 @@ def prompt_of(request: Request) -> Any:
     if request.picture is None:
         return {"prompt": request.prompt}
     return {"prompt": request.prompt, "multi_modal_data": {"image": request.picture}}
+
+
+def tokenization(settings: LanguageSettings) -> dict[str, Any]:
+    """How vLLM turns prompts into tokens."""
+    return {"add_special_tokens": settings.add_special_tokens}
 
 
 def read_output(output: "RequestOutput") -> Answer | RowError:

@@ -1,14 +1,16 @@
 """What all image captioners have in common: the keys of their ``config`` and how they run."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue, field_validator
 
 from dataflow_dagster.engines import transformers, vllm
 from dataflow_dagster.engines.checkpoint import check_model_path, revision
 from dataflow_dagster.engines.choice import choose
 from dataflow_dagster.engines.language import LanguageSettings, Sampling
+from dataflow_dagster.engines.processor import check_beforehand
 from dataflow_dagster.engines.session import Engine, Request, Session
 from dataflow_dagster.media.pictures import read_picture
 from dataflow_dagster.models.declaration import Given, Model
@@ -54,6 +56,7 @@ class ImageCaptioner(Model):
             "device",
             "dtype",
             "gpu_memory_utilization",
+            "limit_mm_per_prompt",
             "max_num_seqs",
             "model_path",
             "tensor_parallel_size",
@@ -85,10 +88,22 @@ class ImageCaptioner(Model):
         "vllm: rows kept ready beyond max_num_seqs",
     )
     tensor_parallel_size: int = Field(
-        1, ge=1, description="GPUs one copy of the model is split over (vllm only)"
+        1,
+        ge=1,
+        description="GPUs one copy of the model is split over; "
+        "transformers: its layers lie on at most so many",
     )
     gpu_memory_utilization: float | None = Field(
         None, gt=0, le=1, description="share of the GPU's memory to use; default: the engine's"
+    )
+    quantization: str | None = Field(
+        None, min_length=1, description="how to quantize the weights, such as fp8 (vllm only)"
+    )
+    limit_mm_per_prompt: dict[Literal["image", "video", "audio"], int] | None = Field(
+        None, description="media of a prompt to keep memory for (vllm only); default: one picture"
+    )
+    mm_processor_kwargs: dict[str, JsonValue] | None = Field(
+        None, description="how the model's processor treats pictures, such as size"
     )
     dtype: Dtype = "auto"
     device: Device = "auto"
@@ -98,6 +113,14 @@ class ImageCaptioner(Model):
     trust_remote_code: bool = Field(
         False, description="run Python code that comes with the weights"
     )
+
+    @field_validator("limit_mm_per_prompt")
+    @classmethod
+    def _has_room_for_a_picture(cls, limits: Mapping[str, int] | None) -> Mapping[str, int] | None:
+        given = limits or {}
+        if given.get("image", 1) < 1 or min(given.values(), default=0) < 0:
+            raise ValueError(f"every row has one picture, and no limit is below 0; not {given}")
+        return limits
 
     def engine(self) -> Engine:
         """See `Model.engine`."""
@@ -130,15 +153,25 @@ class ImageCaptioner(Model):
     def open(self, engine: Engine) -> Session:
         """See `Model.open`."""
         check_model_path(self.model_path)
-        return _OPENERS[engine.name](engine, self._settings())
+        settings = self._settings()
+        if "transformers" in self.engines:  # which then can read the processor
+            check_beforehand(settings, self.render())
+        return _OPENERS[engine.name](engine, settings)
 
     def key_settings(self) -> dict[str, Any]:
         """See `Model.key_settings`; the weights stand in it by what they are, not where."""
         return {
             **super().key_settings(),
-            "prompt": self.render(),
+            "prompt": self._prompt_in_key(),
             "revision": revision(self.model_path),
         }
+
+    def _limits(self) -> dict[str, int]:
+        given = self.limit_mm_per_prompt or {}
+        return {str(medium): most for medium, most in given.items()}
+
+    def _prompt_in_key(self) -> str:
+        return self.render()
 
     def _settings(self) -> LanguageSettings:
         return LanguageSettings(
@@ -156,4 +189,7 @@ class ImageCaptioner(Model):
             max_num_seqs=self.max_num_seqs,
             batch_size=self.batch_size or 16,
             gpu_memory_utilization=self.gpu_memory_utilization,
+            quantization=self.quantization,
+            limit_mm_per_prompt=self._limits(),
+            mm_processor_kwargs=self.mm_processor_kwargs or {},
         )

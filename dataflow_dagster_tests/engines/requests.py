@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dataflow_dagster.engines.diffusers import DrawingSettings
+from dataflow_dagster.engines.diffusers_speed import Speed
 from dataflow_dagster.engines.language import LanguageSettings, Sampling
 from dataflow_dagster.engines.session import Answer, Engine, Request, Session
 from dataflow_dagster.models.llava import LLaVACaptioner
@@ -39,17 +40,17 @@ def language(sampling: Sampling = GREEDY, **changes: Any) -> LanguageSettings:
     return replace(LanguageSettings(LLAVA, sampling, batch_size=4), **changes)
 
 
-def drawing(**changes: Any) -> DrawingSettings:
-    few = DrawingSettings(
-        FLUX,
-        height=64,
-        width=64,
-        guidance_scale=3.5,
-        num_inference_steps=2,
-        max_sequence_length=32,
-        batch_size=3,
-    )
-    return replace(few, **changes)
+def drawing(
+    *, model_path: str = FLUX, batch_size: int = 3, speed: Speed | None = None, **call: Any
+) -> DrawingSettings:
+    few = {
+        "height": 64,
+        "width": 64,
+        "guidance_scale": 3.5,
+        "num_inference_steps": 2,
+        "max_sequence_length": 32,
+    }
+    return DrawingSettings(model_path, {**few, **call}, batch_size, speed or Speed())
 
 
 def picture(number: int) -> Image:

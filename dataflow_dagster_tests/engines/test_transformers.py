@@ -224,10 +224,15 @@ def test_no_more_than_two_batches_are_taken_ahead(
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("tensor_parallel_size", 2), ("gpu_memory_utilization", 0.5), ("max_model_len", 10**7)],
+    [
+        ("quantization", "fp8"),
+        ("gpu_memory_utilization", 0.5),
+        ("max_model_len", 10**7),
+        ("mm_processor_kwargs", {"max_pixel": 4}),
+    ],
 )
 def test_what_transformers_cannot_do_is_refused_when_it_is_opened(
-    setting: str, value: float
+    setting: str, value: object
 ) -> None:
     with pytest.raises(UnfitSettingError, match=setting):
         open_session(TRANSFORMERS, language(**{setting: value}))

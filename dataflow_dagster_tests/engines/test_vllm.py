@@ -172,3 +172,15 @@ def test_a_dead_engine_ends_the_shard_and_can_be_closed(monkeypatch: pytest.Monk
 def test_what_is_for_gpus_is_refused_on_a_cpu(setting: str, value: float) -> None:
     with pytest.raises(UnfitSettingError, match=setting):
         open_session(VLLM, language(**{setting: value}))
+
+
+def test_seeded_prompts_that_fill_more_than_one_of_the_engines_batches_are_all_answered() -> None:
+    """vLLM would work one of them off in two parts, which ends it on a CPU."""
+    session = open_session(VLLM, language(sampling=WILD, max_num_seqs=4))
+    long = [ask(number, prompt=PROMPT + " a red circle" * 450) for number in range(4)]
+    try:
+        answered = answer(session, long)
+    finally:
+        session.close()
+    assert all(isinstance(given, Answer) for given in answered.values())
+    assert min(given.details["prompt_tokens"] for given in answered.values()) > 4096 / 4

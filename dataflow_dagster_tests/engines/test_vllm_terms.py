@@ -33,3 +33,17 @@ def test_what_is_left_out_is_left_to_vllm() -> None:
 
 def test_a_cpu_compiles_nothing() -> None:
     assert engine_arguments(VLLM, language())["enforce_eager"]
+
+
+def test_settings_of_weights_and_pictures_reach_vllm() -> None:
+    settings = language(
+        quantization="fp8", mm_processor_kwargs={"num_crops": 4}, limit_mm_per_prompt={"audio": 1}
+    )
+    arguments = engine_arguments(CUDA, settings)
+    assert arguments["quantization"] == "fp8"
+    assert arguments["mm_processor_kwargs"] == {"num_crops": 4}
+    assert arguments["limit_mm_per_prompt"] == {"image": 1, "video": 0, "audio": 1}
+
+
+def test_memory_is_kept_for_one_picture_and_no_video() -> None:
+    assert engine_arguments(VLLM, language())["limit_mm_per_prompt"] == {"image": 1, "video": 0}

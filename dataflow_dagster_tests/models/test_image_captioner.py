@@ -77,6 +77,10 @@ def test_a_row_without_a_picture_costs_one_row() -> None:
         ("prompt", None),
         ("max_tokens", "many"),
         ("trust_remote_code", "yes"),
+        ("quantization", ""),
+        ("limit_mm_per_prompt", {"image": 0}),
+        ("limit_mm_per_prompt", {"video": -1}),
+        ("mm_processor_kwargs", ["num_crops"]),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_its_key(key: str, value: object) -> None:
@@ -95,6 +99,8 @@ def test_a_value_out_of_range_is_refused_by_its_key(key: str, value: object) -> 
         ("repetition_penalty", 1),
         ("max_tokens", 16),
         ("max_model_len", 512),
+        ("quantization", "fp8"),
+        ("mm_processor_kwargs", {"size": {"shortest_edge": 224}}),
     ],
 )
 def test_what_changes_answers_changes_the_key(key: str, value: object) -> None:
@@ -109,6 +115,7 @@ def test_what_changes_answers_changes_the_key(key: str, value: object) -> None:
         ("max_num_seqs", 16),
         ("tensor_parallel_size", 2),
         ("gpu_memory_utilization", 0.5),
+        ("limit_mm_per_prompt", {"image": 1}),
         ("repeat_time", 3),
         ("seed", 9),
     ],
@@ -135,6 +142,9 @@ def test_every_key_of_the_config_reaches_the_engine() -> None:
         "max_num_seqs": 3,
         "batch_size": 2,
         "gpu_memory_utilization": 0.5,
+        "quantization": "fp8",
+        "limit_mm_per_prompt": {"image": 1},
+        "mm_processor_kwargs": {"num_crops": 4},
         "temperature": 0.1,
         "top_p": 0.2,
         "top_k": 3,

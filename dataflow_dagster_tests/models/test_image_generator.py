@@ -75,7 +75,8 @@ def test_every_key_of_the_config_reaches_the_engine() -> None:
         "batch_size": 2,
     }
     settings = FLUXGenerator.model_validate(changes)._settings()  # noqa: SLF001  # what `open` hands over
-    assert {key: getattr(settings, key) for key in changes} == changes
+    reached = {"model_path": settings.model_path, "batch_size": settings.batch_size}
+    assert {**settings.call, **reached} == {**changes, "true_cfg_scale": 1}
 
 
 def test_it_draws_a_text() -> None:

@@ -5,8 +5,9 @@ import pytest
 from dataflow_dagster import registry
 from dataflow_dagster.models.declaration import Model
 from dataflow_dagster_tests.models.models_table import MODELS, ModelRow
+from dataflow_dagster_tests.models.served_table import SERVED_MODELS
 
-every_model = pytest.mark.parametrize("row", MODELS, ids=lambda row: row.name)
+every_model = pytest.mark.parametrize("row", [*MODELS, *SERVED_MODELS], ids=lambda row: row.name)
 
 
 def declared(row: ModelRow) -> type[Model]:
@@ -15,8 +16,24 @@ def declared(row: ModelRow) -> type[Model]:
 
 @every_model
 def test_its_defaults_are_those_of_the_table(row: ModelRow) -> None:
-    defaults = {name: field.default for name, field in declared(row).model_fields.items()}
-    assert defaults == {"model_path": row.model_path, **row.defaults}
+    fields = declared(row).model_fields
+    defaults = {
+        name: None if field.is_required() else field.default for name, field in fields.items()
+    }
+    weights = {"model_path": row.model_path} if "model_path" in fields else {}
+    assert defaults == {**weights, **row.defaults}
+
+
+def test_what_has_no_default_must_be_given() -> None:
+    required = {
+        row.name: [key for key, field in declared(row).model_fields.items() if field.is_required()]
+        for row in [*MODELS, *SERVED_MODELS]
+    }
+    assert {name: keys for name, keys in required.items() if keys} == {
+        "VLMCaptioner": ["model_path"],
+        "DiffusersGenerator": ["model_path"],
+        "PythonFunction": ["function"],
+    }
 
 
 @every_model
@@ -59,4 +76,4 @@ def test_the_table_has_every_registered_model_and_no_other() -> None:
         for name, model in named.items()
         if model.__module__.startswith("dataflow_dagster.")
     }
-    assert registered == {(row.step_type, row.name) for row in MODELS}
+    assert registered == {(row.step_type, row.name) for row in [*MODELS, *SERVED_MODELS]}

@@ -1,0 +1,105 @@
+"""Python functions as an engine: rows through a function of the user's, in the step's process."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from platform import python_version
+from typing import Any, Final
+
+from dataflow_dagster.engines.errors import UnfitSettingError
+from dataflow_dagster.engines.session import Answer, Answered, Engine, Request
+from dataflow_dagster.rows import RowError, fingerprint
+
+TextFunction = Callable[..., Any]
+"""(text, keyword settings) → text; None rejects the row. What it gives is checked."""
+
+ENGINE: Final = Engine("python", python_version(), "exact", "cpu")
+
+_FAULTS = (MemoryError, OSError)
+"""What no row can cause: ends the shard."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSession:
+    """Answers one row after the other, in order."""
+
+    function: TextFunction
+    settings: Mapping[str, Any]
+
+    def answers(self, requests: Iterator[Request]) -> Iterator[Answered]:
+        """See `Session.answers`."""
+        for request in requests:
+            yield request.number, self._answer(request.prompt)
+
+    def close(self) -> None:
+        """See `Session.close`; a function holds nothing."""
+
+    def _answer(self, text: str) -> Answer | RowError:
+        try:
+            made = self.function(text, **self.settings)
+        except RowError as error:
+            return error
+        except _FAULTS:
+            raise
+        except ValueError as refused:
+            return RowError("rejected", str(refused))
+        except Exception as fault:  # noqa: BLE001  # the edge where a row's failure is recorded
+            return RowError("function_failed", f"{type(fault).__name__}: {fault}")
+        return _checked(made)
+
+
+def open_function(name: str, settings: Mapping[str, Any]) -> FunctionSession:
+    """Import the function and see that it takes `settings`.
+
+    Raises:
+        UnfitSettingError: There is no such function, or it does not take them.
+    """
+    function = _imported(name)
+    try:
+        inspect.signature(function).bind("", **settings)
+    except TypeError as odd:
+        raise UnfitSettingError("settings", dict(settings), f"{name}: {odd}") from None
+    return FunctionSession(function, settings)
+
+
+def source_version(name: str) -> str | None:
+    """Hash of the module's file, which is not run; None where there is no such module.
+
+    Packages above it are imported, as Python does to find it.
+    """
+    module = name.partition(":")[0]
+    try:
+        spec = find_spec(module)
+    except ModuleNotFoundError:
+        return None
+    if spec is None:
+        return None
+    file = Path(spec.origin or "")
+    return fingerprint(file.read_text("utf-8", "replace")) if file.is_file() else spec.name
+
+
+def _imported(name: str) -> TextFunction:
+    module, _, attribute = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+    except ModuleNotFoundError as missing:
+        if missing.name is None or not f"{module}.".startswith(f"{missing.name}."):
+            raise  # the module is there; what it imports is not
+        raise UnfitSettingError("function", name, f"there is no module '{missing.name}'") from None
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        raise UnfitSettingError("function", name, f"'{module}' has no function '{attribute}'")
+    return found
+
+
+def _checked(made: object) -> Answer | RowError:
+    if made is None:
+        return RowError("rejected", "the function returned None for it")
+    if not isinstance(made, str):
+        kind = type(made).__name__
+        return RowError("bad_answer", f"the function returned {kind}; allowed: a text or None")
+    return Answer(text=made)

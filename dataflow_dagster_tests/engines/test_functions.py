@@ -1,0 +1,100 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataflow_dagster.engines.errors import UnfitSettingError
+from dataflow_dagster.engines.functions import FunctionSession, open_function, source_version
+from dataflow_dagster.engines.session import Answer, Request
+from dataflow_dagster.rows import RowError
+
+
+def answers(function: Callable[..., Any], *texts: str, **settings: Any) -> list[object]:
+    requests = (Request(number, 0, text) for number, text in enumerate(texts))
+    pairs = list(FunctionSession(function, settings).answers(requests))
+    assert [number for number, _ in pairs] == list(range(len(texts)))
+    return [given.text if isinstance(given, Answer) else given for _, given in pairs]
+
+
+def kinds(function: Callable[..., Any], *texts: str) -> list[str]:
+    given = answers(function, *texts)
+    return [one.kind if isinstance(one, RowError) else "fine" for one in given]
+
+
+def test_rows_are_answered_in_order_with_the_settings() -> None:
+    assert answers(_cut, "a b c", "d", most_words=2) == ["a b", "d"]
+
+
+def _cut(text: str, most_words: int = 1) -> str:
+    return " ".join(text.split()[:most_words])
+
+
+def _picky(text: str) -> Any:
+    match text:
+        case "none":
+            return None
+        case "value":
+            raise ValueError("too short")
+        case "bug":
+            return {}[text]
+        case "own":
+            raise RowError("rude_text", "mind your words")
+        case "number":
+            return 7
+        case "gone":
+            raise OSError("the disk is gone")
+        case _:
+            return text
+
+
+def test_a_row_the_function_does_not_take_costs_one_row() -> None:
+    assert kinds(_picky, "a", "none", "value", "bug", "own", "number", "") == [
+        "fine",
+        "rejected",
+        "rejected",
+        "function_failed",
+        "rude_text",
+        "bad_answer",
+        "fine",
+    ]
+
+
+def test_what_no_row_can_cause_ends_the_shard() -> None:
+    with pytest.raises(OSError, match="the disk is gone"):
+        kinds(_picky, "a", "gone")
+
+
+def test_a_function_is_imported_by_its_name() -> None:
+    session = open_function("textwrap:shorten", {"width": 9, "placeholder": ""})
+    assert dict(session.answers(iter([Request(0, 0, "one two three")]))) == {0: Answer("one two")}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        ("textwrap:shortn", {}, "has no function 'shortn'"),
+        ("textwrapp:shorten", {}, "no module 'textwrapp'"),
+        ("textwrap.deeper:shorten", {}, "no module 'textwrap.deeper'"),
+        ("textwrap:shorten", {}, "missing a required argument: 'width'"),
+    ],
+)
+def test_what_cannot_be_called_is_told_before_the_first_row(
+    name: str, settings: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UnfitSettingError, match=said):
+        open_function(name, settings)
+
+
+def test_a_modules_version_changes_with_its_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "cleaning_of_a_test.py"
+    file.write_text("raise SystemExit('is not run')\n")
+    before = source_version("cleaning_of_a_test:clean")
+    assert before == source_version("cleaning_of_a_test:other")
+    file.write_text("def clean(text): return text\n")
+    assert source_version("cleaning_of_a_test:clean") != before
+    assert source_version("no_such_module_of_a_test:clean") is None
+    assert source_version("no_such_package_of_a_test.cleaning:clean") is None

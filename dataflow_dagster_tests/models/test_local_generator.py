@@ -1,0 +1,144 @@
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from dataflow_dagster.engines.errors import UnfitSettingError
+from dataflow_dagster.engines.session import Answer
+from dataflow_dagster.models.declaration import Given
+from dataflow_dagster.models.local_generator import LocalModelGenerator
+from dataflow_dagster.rows import RowError
+from dataflow_dagster_tests.engines.checkpoints import parts, text
+from dataflow_dagster_tests.engines.requests import answer_once
+
+TEXTS = ["a red circle", "a very much longer text about a blue square", "é", "{braces}"]
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return text.llama(tmp_path_factory.mktemp("models") / "llama")
+
+
+def generator(llama: str, **config: Any) -> LocalModelGenerator:
+    plain = {"backend": "transformers", "device": "cpu", "temperature": 0, "max_tokens": 12}
+    return LocalModelGenerator.model_validate({"model_path": llama, **plain, **config})
+
+
+def answers(model: LocalModelGenerator, texts: Sequence[str] = TEXTS) -> list[Answer]:
+    requests = [
+        model.request(Given(number, number, text=text)) for number, text in enumerate(texts)
+    ]
+    given = answer_once(model.open(model.engine()), requests)
+    assert not [error for error in given.values() if isinstance(error, RowError)]
+    return [one for _, one in sorted(given.items()) if isinstance(one, Answer)]
+
+
+def texts(model: LocalModelGenerator) -> list[str | None]:
+    return [given.text for given in answers(model)]
+
+
+def test_the_prompt_stands_above_the_text_without_a_template(llama: str) -> None:
+    request = generator(llama, prompt="Say {it} again:").request(Given(1, 2, text="  a\n"))
+    assert (request.number, request.seed, request.prompt) == (1, 2, "Say {it} again:\n  a\n")
+    assert generator(llama).request(Given(0, 0, text="a")).prompt == "a"
+
+
+def test_a_chat_template_takes_both_as_a_users_turn(llama: str) -> None:
+    model = generator(llama, prompt="Say:", chat_template=True)
+    request = model.request(Given(0, 0, text="a"))
+    assert request.prompt == "<s>[user] Say:\na\n[assistant] "
+    (given,) = answers(model, ["a"])
+    assert given.details["prompt_tokens"] == len("[user] Say:\na\n[assistant] ") + 1  # one BOS
+
+
+def test_a_model_without_a_template_says_so(llama: str, tmp_path: Path) -> None:
+    bare = parts.tokenizer([], eos="</s>", pad="<pad>")
+    bare.save_pretrained(tmp_path)
+    with pytest.raises(UnfitSettingError, match="brings no chat template"):
+        generator(str(tmp_path), chat_template=True).request(Given(0, 0, text="a"))
+
+
+@pytest.mark.parametrize("text", ["", " \n", None])
+def test_an_empty_text_costs_one_row(llama: str, text: str | None) -> None:
+    with pytest.raises(RowError) as refused:
+        generator(llama).request(Given(0, 0, text=text))
+    assert refused.value.kind == "empty_text"
+
+
+def test_different_texts_get_different_answers_each_its_own(llama: str) -> None:
+    model = generator(llama, batch_size=3)
+    together = texts(model)
+    assert len(set(together)) == len(TEXTS)
+    assert together[2] == answers(model, [TEXTS[2]])[0].text
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"temperature": 1.5},
+        {"max_tokens": 3},
+        {"repetition_penalty": 1.9},
+        {"presence_penalty": 2},
+        {"frequency_penalty": 2},
+        {"prompt": "Say:"},
+        {"chat_template": True},
+    ],
+    ids=str,
+)
+def test_each_key_changes_answers_and_the_key(llama: str, changed: dict[str, Any]) -> None:
+    plain, other = (
+        generator(llama, max_tokens=40),
+        generator(llama, **{"max_tokens": 40, **changed}),
+    )
+    assert texts(other) != texts(plain)
+    assert other.key_settings() != plain.key_settings()
+
+
+@pytest.mark.parametrize("changed", [{"top_k": 1}, {"top_p": 0.001}, {"min_p": 1}], ids=str)
+def test_a_narrow_choice_is_the_likeliest_token_at_any_temperature(
+    llama: str, changed: dict[str, Any]
+) -> None:
+    assert texts(generator(llama, temperature=1, **changed)) == texts(generator(llama))
+
+
+def test_an_answer_ends_before_a_stop_text(llama: str) -> None:
+    whole = str(answers(generator(llama), TEXTS[:1])[0].text)
+    stop = whole[4:6]
+    (cut,) = answers(generator(llama, stop=[stop, "never"]), TEXTS[:1])
+    assert cut.text == whole[: whole.index(stop)].strip()
+    assert cut.details["finish_reason"] == "stop"
+
+
+def test_where_the_weights_are_kept_changes_no_answer(llama: str) -> None:
+    plain = generator(llama).key_settings()
+    for key, value in {"download_dir": "x", "batch_size": 2, "max_num_seqs": 3}.items():
+        assert generator(llama, **{key: value}).key_settings() == plain
+
+
+@pytest.mark.parametrize("given", [{"n": 2}, {"min_p": 2}, {"presence_penalty": 3}, {"stop": 1}])
+def test_a_value_out_of_range_is_refused(llama: str, given: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        generator(llama, **given)
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+@pytest.mark.usefixtures("needs_vllm")
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"frequency_penalty": 0.7, "presence_penalty": 0.5, "repetition_penalty": 1.1},
+        {"chat_template": True, "prompt": "Say:", "stop": ["a", "E"], "min_p": 0.1},
+    ],
+    ids=["penalties", "chat"],
+)
+def test_vllm_and_transformers_give_the_same_tokens(llama: str, keys: dict[str, Any]) -> None:
+    here, there = (
+        answers(generator(llama, backend=backend, max_model_len=512, **keys))
+        for backend in ("transformers", "vllm")
+    )
+    assert [given.text for given in here] == [given.text for given in there]
+    if "stop" not in keys:  # transformers counts the tokens behind it too
+        assert here == there
