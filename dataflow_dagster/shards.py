@@ -2,8 +2,8 @@
 
 import json
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -11,38 +11,18 @@ from typing import Any, Final
 from uuid import uuid4
 
 from dataflow_dagster import rows
+from dataflow_dagster.borders import Borders, balanced, kept_borders, locked
 from dataflow_dagster.formats.format import BEGINNING, InputError, Mark
 from dataflow_dagster.formats.inputs import Input, find_input
+from dataflow_dagster.formats.parquet import Parquet
 from dataflow_dagster.formats.pictures import PictureFolder
 from dataflow_dagster.repeats import Collector, Repeats
 from dataflow_dagster.rows import Numbered, Row, RowError
+from dataflow_dagster.scan import NameOf, Reading, Scan, content, own_id
+from dataflow_dagster.spool import SpoolWriter, read_spool
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 """To be raised when the same input comes to give another index."""
-_MOST_PLACES: Final = 32_768
-"""Places kept; of more, every second one goes."""
-
-NameOf = Callable[[Row, str], str | None]
-"""A row and its id → what its media are named after; None: it makes none. Must not raise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How an input is read: all that decides which rows there are and what they are called.
-
-    Attributes:
-        meta_path: A file, a glob, a folder of metadata files or a folder of pictures.
-        image_key: The column in which pictures of a folder stand.
-        id_key: The column that identifies a row; None: ``id`` where rows have it.
-        limit: Only so many rows; None: all.
-        naming: Says how `name_of` names rows; an index made under another naming is made anew.
-    """
-
-    meta_path: str
-    image_key: str = "image"
-    id_key: str | None = None
-    limit: int | None = None
-    naming: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,29 +57,39 @@ class InputIndex:
         signature: Equal for equal files (path, size, time) read in the same way.
     """
 
-    def __init__(
-        self, reading: Reading, found: Input, saved: dict[str, Any], ids: Repeats, names: Repeats
-    ) -> None:
+    def __init__(self, reading: Reading, found: Input, folder: Path, saved: dict[str, Any]) -> None:
         self.rows: int = saved["rows"]
         self.signature: str = saved["signature"]
-        self._id_key = reading.id_key
+        self._reading = reading
         self._input = found
-        self._ids = ids
-        self._names = names
+        self._folder = folder
+        kept = _Kept(folder, self.signature)
+        self._ids, self._names = Repeats(kept.ids), Repeats(kept.names)
+        self._spool = kept.spool if saved["spooled"] else None
+        self._borders = balanced(self.rows, 1)
         self._places = [
             _Place(number, file, Mark(position, line))
             for number, file, position, line in saved["places"]
         ]
 
     def shard(self, at: int, of: int) -> range:
-        """The row numbers of shard `at` (from 0) of `of`; sizes differ by one at most.
+        """The row numbers of shard `at` (from 0) of `of`.
+
+        Sizes differ by one at most; rows that were appended since belong to the last shard.
 
         Raises:
             ValueError: There is no such shard.
         """
         if not 0 <= at < of:
             raise ValueError(f"shard {at} of {of}: shards are numbered 0 to {of - 1}")
-        return range(self.rows * at // of, self.rows * (at + 1) // of)
+        return self.borders(of).shard(at)
+
+    def borders(self, of: int) -> Borders:
+        """Where the `of` shards begin; kept beside the index until `of` changes."""
+        if len(self._borders.starts) != of:
+            meta_path = self._reading.meta_path
+            self._borders = kept_borders(self._folder, meta_path, self.rows, of)
+        return self._borders
 
     def read(self, start: int, stop: int) -> Iterator[Numbered]:
         """Rows `start` to `stop` - 1 in order, each with its number in the whole input.
@@ -123,13 +113,13 @@ class InputIndex:
     def identify(self, numbered: Numbered) -> Identity:
         """The row's id, and whether an earlier row of the input has that id or name."""
         row = numbered.row
-        own, error = _own_id(row, self._id_key)
+        own, error = own_id(row, self._reading.id_key)
         repeat = self._ids.find(numbered.number)
         taken = self._names.find(numbered.number) is not None
         if repeat is None:
-            return Identity(own or rows.content_id(_content(row), 0), error, taken)
+            return Identity(own or rows.content_id(content(row), 0), error, taken)
         if own is None:
-            return Identity(rows.content_id(_content(row), repeat.occurrence), error, taken)
+            return Identity(rows.content_id(content(row), repeat.occurrence), error, taken)
         message = f"id '{own}' stands in row {repeat.first + 1} already; ids are unique"
         return Identity(f"{own}~{repeat.occurrence}", RowError("repeated_id", message), taken)
 
@@ -139,124 +129,124 @@ class InputIndex:
 
     def _blocks(self, start: int) -> Iterator[tuple[int, list[Row | RowError]]]:
         at = bisect_right(self._places, start, key=lambda place: place.number) - 1
-        place = self._places[at]
-        number, mark = place.number, place.mark
+        number = self._places[at].number
+        for block in self._read_from(self._places[at]):
+            yield number, block
+            number += len(block)
+
+    def _read_from(self, place: _Place) -> Iterator[list[Row | RowError]]:
+        if self._spool is not None:
+            yield from read_spool(self._spool, place.mark.position)
+            return
+        mark = place.mark
         for file in self._input.files[place.file :]:
-            for block in self._input.format.read(file, mark):
-                yield number, block.rows
-                number += len(block.rows)
+            yield from (block.rows for block in self._input.format.read(file, mark))
             mark = BEGINNING
 
 
-def open_index(reading: Reading, folder: Path, name_of: NameOf | None = None) -> InputIndex:
+def open_index(
+    reading: Reading, folder: Path, name_of: NameOf | None = None, *, sharded: bool = False
+) -> InputIndex:
     """The input's index, saved in `folder` and made anew only when input or reading changed.
+
+    Several processes that ask at once wait for the one that makes it.
+
+    Args:
+        reading: What is read, and how.
+        folder: Where the index is kept.
+        name_of: Names rows, so that equal names are found.
+        sharded: Reading is to begin anywhere; a file in which it cannot is spooled on the way.
 
     Raises:
         InputError: There is no such input, or it cannot be read.
     """
     found = find_input(reading.meta_path, reading.image_key)
-    signature = _signature(reading, found, named=name_of is not None)
+    return open_index_of(found, reading, folder, name_of, sharded=sharded)
+
+
+def open_index_of(
+    found: Input, reading: Reading, folder: Path, name_of: NameOf | None, *, sharded: bool
+) -> InputIndex:
+    """As `open_index`, of files that were found before.
+
+    Raises:
+        InputError: A file cannot be read.
+    """
+    spooled = sharded and _begins_at_start(found)
+    signature = _signature(reading, found, named=name_of is not None, spooled=spooled)
     saved = _load(folder, signature)
     if saved is None:
-        saved = _build(reading, found, signature, folder, name_of)
-    ids, names = (Repeats(folder / name) for name in _sidecars(signature))
-    return InputIndex(reading, found, saved, ids, names)
+        with locked(folder / "index.lock"):
+            saved = _load(folder, signature)
+            if saved is None:
+                scan = Scan(reading, found, name_of)
+                saved = _build(scan, _Kept(folder, signature), spooled=spooled)
+    return InputIndex(reading, found, folder, saved)
+
+
+class _Kept:
+    """The files of one index."""
+
+    def __init__(self, folder: Path, signature: str) -> None:
+        stem = f"index-{signature[:16]}"
+        self.folder = folder
+        self.signature = signature
+        self.about = folder / "index.json"
+        self.ids = folder / f"{stem}-ids.npy"
+        self.names = folder / f"{stem}-names.npy"
+        self.spool = folder / f"{stem}-rows.spool"
+
+    def forget_others(self) -> None:
+        """Remove the files of indexes made before."""
+        own = {self.ids, self.names, self.spool}
+        for old in [*self.folder.glob("index-*.npy"), *self.folder.glob("index-*.spool")]:
+            if old not in own:
+                old.unlink(missing_ok=True)
 
 
 def _load(folder: Path, signature: str) -> dict[str, Any] | None:
     """What `_build` saved; None: nothing, or for another input or reading."""
+    kept = _Kept(folder, signature)
     with suppress(OSError, ValueError):
-        saved = json.loads((folder / "index.json").read_bytes())
-        whole = all((folder / name).is_file() for name in _sidecars(signature))
-        if isinstance(saved, dict) and saved.get("signature") == signature and whole:
-            return saved
+        saved = json.loads(kept.about.read_bytes())
+        if isinstance(saved, dict) and saved.get("signature") == signature:
+            needed = [kept.ids, kept.names, *([kept.spool] if saved["spooled"] else [])]
+            return saved if all(path.is_file() for path in needed) else None
     return None
 
 
-def _sidecars(signature: str) -> tuple[str, str]:
-    return f"index-{signature[:16]}-ids.npy", f"index-{signature[:16]}-names.npy"
-
-
-def _build(
-    reading: Reading, found: Input, signature: str, folder: Path, name_of: NameOf | None
-) -> dict[str, Any]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with Collector(folder) as ids, Collector(folder) as names:
-        scan = _Scan(reading, found, ids, names, name_of)
-        scan.run()
-        kept = _sidecars(signature)
-        ids.save(folder / kept[0])
-        names.save(folder / kept[1])
-    saved = {"signature": signature, "rows": scan.rows, "places": scan.places}
-    part = folder / f"index.json.{uuid4().hex}.part"  # another process may be at the same
+def _build(scan: "Scan", kept: _Kept, *, spooled: bool) -> dict[str, Any]:
+    with (
+        Collector(kept.folder) as ids,
+        Collector(kept.folder) as names,
+        SpoolWriter(kept.spool) if spooled else nullcontext() as spool,
+    ):
+        scan.run(ids, names, spool)
+        ids.save(kept.ids)
+        names.save(kept.names)
+        if spool is not None:
+            spool.save()
+    saved = {
+        "signature": kept.signature,
+        "rows": scan.rows,
+        "places": scan.places,
+        "spooled": spooled,
+    }
+    part = kept.folder / f"index.json.{uuid4().hex}.part"
     part.write_bytes(rows.encode(saved))
-    part.replace(folder / "index.json")
-    for old in folder.glob("index-*.npy"):
-        if old.name not in kept:
-            old.unlink()
+    part.replace(kept.about)
+    kept.forget_others()
     return saved
 
 
-class _Scan:
-    """The one pass over the whole input."""
-
-    def __init__(
-        self,
-        reading: Reading,
-        found: Input,
-        ids: Collector,
-        names: Collector,
-        name_of: NameOf | None,
-    ) -> None:
-        self.rows = 0
-        self.places: list[tuple[int, int, int, int]] = []
-        self._reading = reading
-        self._input = found
-        self._ids = ids
-        self._names = names
-        self._name_of = name_of
-
-    def run(self) -> None:
-        limit = self._reading.limit
-        for file, path in enumerate(self._input.files):
-            for block in self._input.format.read(path):
-                if limit is not None and self.rows >= limit:
-                    return
-                self._note(file, block.start)
-                self._add(block.rows[: None if limit is None else limit - self.rows])
-
-    def _note(self, file: int, start: Mark) -> None:
-        self.places.append((self.rows, file, start.position, start.line))
-        if len(self.places) > _MOST_PLACES:
-            del self.places[1::2]
-
-    def _add(self, block: list[Row | RowError]) -> None:
-        for row in block:
-            own, error = _own_id(row, self._reading.id_key)
-            own = own or rows.content_id(_content(row), 0)
-            self._ids.add(self.rows, own)
-            if self._name_of is not None and error is None and isinstance(row, dict):
-                name = self._name_of(row, own)
-                if name is not None:
-                    self._names.add(self.rows, name.casefold())
-            self.rows += 1
+def _begins_at_start(found: Input) -> bool:
+    """To read a row in it, what lies before must be read: all of a .gz, a row group of parquet."""
+    packed = any(file.suffix.lower() == ".gz" for file in found.files)
+    return packed or isinstance(found.format, Parquet)
 
 
-def _own_id(row: Row | RowError, id_key: str | None) -> tuple[str | None, RowError | None]:
-    if isinstance(row, RowError):
-        return None, row
-    try:
-        return rows.row_id(row, id_key), None
-    except RowError as error:
-        return None, error
-
-
-def _content(row: Row | RowError) -> Row:
-    return {rows.ERROR: row.message} if isinstance(row, RowError) else row
-
-
-def _signature(reading: Reading, found: Input, *, named: bool) -> str:
-    settings = repr((_VERSION, reading, named)).encode("utf-8", "surrogatepass")
+def _signature(reading: Reading, found: Input, *, named: bool, spooled: bool) -> str:
+    settings = repr((_VERSION, reading, named, spooled)).encode("utf-8", "surrogatepass")
     digest = blake2b(settings, digest_size=16)
     for line in _stamps(found):
         digest.update(line + b"\n")

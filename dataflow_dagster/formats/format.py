@@ -14,6 +14,10 @@ AnyPath = Path | UPath
 
 BLOCK_ROWS: Final = 512
 BLOCK_BYTES: Final = 1 << 20
+TEXT_BLOCK_ROWS: Final = 64
+TEXT_BLOCK_BYTES: Final = 1 << 17
+"""Small: reading begins where a block begins and ends where one ends, so a shard reads of its
+neighbours as much as one block."""
 MOST_RECORD_BYTES: Final = 64 << 20
 """A record longer than this costs its row; it bounds what a broken file can make us hold."""
 MOST_LEVELS: Final = 200
@@ -94,7 +98,7 @@ class Cursor(Protocol):
 
 
 def cut(cursor: Cursor) -> Iterator[Block]:
-    """All that `cursor` has left, in blocks of about `BLOCK_BYTES` and at most `BLOCK_ROWS`."""
+    """All that `cursor` has left, in blocks of some `TEXT_BLOCK_BYTES` or `TEXT_BLOCK_ROWS`."""
     more = True
     while more:
         start = cursor.mark
@@ -105,8 +109,8 @@ def cut(cursor: Cursor) -> Iterator[Block]:
 
 
 def _fill(rows: list[Row | RowError], cursor: Cursor) -> bool:
-    end = cursor.taken + BLOCK_BYTES
-    while len(rows) < BLOCK_ROWS and cursor.taken < end:
+    end = cursor.taken + TEXT_BLOCK_BYTES
+    while len(rows) < TEXT_BLOCK_ROWS and cursor.taken < end:
         try:
             row = cursor.take()
         except RowError as error:

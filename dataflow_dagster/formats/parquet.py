@@ -24,7 +24,7 @@ from dataflow_dagster.rows import Row, RowError
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-_GROUP_BLOCKS: Final = 32
+_GROUP_BLOCKS: Final = 256
 """Blocks held at once when writing: one row group of at most 16,384 rows and some 32 MiB."""
 
 

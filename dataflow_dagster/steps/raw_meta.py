@@ -18,8 +18,9 @@ from dataflow_dagster.rows import (
     current,
     fingerprint,
 )
+from dataflow_dagster.scan import Reading
 from dataflow_dagster.schema.pipeline import PipelineSpec
-from dataflow_dagster.shards import Identity, InputIndex, Reading, open_index
+from dataflow_dagster.shards import Identity, InputIndex, open_index
 from dataflow_dagster.steps.inputs import checked_text
 from dataflow_dagster.steps.layout import RAW_META, Layout, meta_folder
 from dataflow_dagster.steps.manifest import Manifest, Tally
@@ -63,7 +64,8 @@ def input_index(pipeline: PipelineSpec) -> InputIndex:
     def name_of(row: Row, row_id: str) -> str:
         return name_after(row.get(pipeline.image_key), folder, row_id)
 
-    return open_index(reading, Layout(pipeline).folder(RAW_META), name_of)
+    sharded = (pipeline.shards or 1) > 1
+    return open_index(reading, Layout(pipeline).folder(RAW_META), name_of, sharded=sharded)
 
 
 class RawMeta:
@@ -81,6 +83,7 @@ class RawMeta:
         self._pipeline = pipeline
         self._progress: Progress = progress or Silent()
         self._index = index
+        self._told = False
         self._folder = meta_folder(pipeline)
         self._media = source_media(pipeline)
         self._written = Written(pipeline)
@@ -97,7 +100,7 @@ class RawMeta:
         tally = Tally()
         with PartWriter(target) as writer:
             target.manifest_path.unlink(missing_ok=True)
-            rows = self._index.shard(part, parts)
+            rows = self._rows(part, parts)
             for numbered in self._index.read(rows.start, rows.stop):
                 row = self._row(numbered, tally)
                 writer.append(tally.rows, row)
@@ -108,6 +111,13 @@ class RawMeta:
             return target.leave_manifest(
                 fingerprint=self.fingerprint, source=source, data_version=version, tally=tally
             )
+
+    def _rows(self, part: int, parts: int) -> range:
+        borders = self._index.borders(parts)
+        if borders.moved is not None and not self._told:
+            self._progress.say(borders.moved)
+            self._told = True
+        return self._index.shard(part, parts)
 
     def _row(self, numbered: Numbered, tally: Tally) -> Row:
         identity = self._index.identify(numbered)
