@@ -23,6 +23,7 @@ from dataflow_dagster.resources.gpus import TooFewGpusError
 from dataflow_dagster.rows import fingerprint
 from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster.schema.pipeline import PipelineSpec
+from dataflow_dagster.steps.decoders import DecoderError
 from dataflow_dagster.steps.layout import Layout
 from dataflow_dagster.steps.manifest import sum_of
 from dataflow_dagster.steps.part import ShardBusyError
@@ -31,6 +32,7 @@ from dataflow_dagster.steps.shard_run import HopelessStepError
 
 TOLD_PLAINLY = (
     BrokenShardError,
+    DecoderError,
     EngineMissingError,
     EngineRefusedError,
     HopelessStepError,

@@ -56,6 +56,7 @@ Owner = Annotated[str, _text(_OWNER, "an e-mail address or team:NAME")]
 TagKey = Annotated[str, _text(_TAG_KEY, "a key of letters, digits and _ . -, up to 63 of them")]
 Pool = Annotated[str, _text(r"^[^\s$]+\Z", "a pool's name, without spaces")]
 Quantity = Annotated[str, _text(_QUANTITY, "a Kubernetes quantity such as 32Gi or 500M")]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Cores = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -137,6 +138,7 @@ class PipelineOptions(_Strict, frozen=True):
     shards: int | None = Field(default=None, ge=1, le=MOST_SHARDS, description="parts of the input")
     shards_per_run: int | None = Field(default=None, ge=1, description="shards one run takes")
     format: Literal["jsonl", "parquet"] = Field(default="jsonl", description="how rows are written")
+    media_timeout: Seconds = Field(default=60.0, description="seconds to decode one row's medium")
     seed: int = Field(default=0, description="what all random numbers are drawn from")
     max_failed: float | None = Field(default=None, ge=0, le=1, description="share of failed rows")
     resources: Resources = Field(default=Resources(), description="default of the steps'")

@@ -10,14 +10,13 @@ from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.inputs import InputReader, Work
 from dataflow_dagster.steps.layout import meta_folder
 from dataflow_dagster.steps.manifest import Manifest
-from dataflow_dagster.steps.prepare import map_ahead
+from dataflow_dagster.steps.preparer import Preparer
 from dataflow_dagster.steps.progress import Progress, Silent
 from dataflow_dagster.steps.saving import PictureSaver
 from dataflow_dagster.steps.shard import Shard, source_version
 from dataflow_dagster.steps.shard_run import ShardRun
 
-PREPARE_WORKERS = 4
-PREPARE_AHEAD = 32
+SAVE_WORKERS = 4
 
 
 class StepRun:
@@ -52,7 +51,8 @@ class StepRun:
         self.shard_fingerprint = fingerprint([self.fingerprint, self.inputs.settings()])
         self.proven = False
         self._session: Session | None = None
-        self._pool = ThreadPoolExecutor(PREPARE_WORKERS, thread_name_prefix="prepare")
+        self._pool = ThreadPoolExecutor(SAVE_WORKERS, thread_name_prefix="save")
+        self._preparer = Preparer(pipeline, step)
 
     def __enter__(self) -> "StepRun":
         return self
@@ -64,6 +64,7 @@ class StepRun:
         at: TracebackType | None,
     ) -> None:
         try:
+            self._preparer.close()
             self._pool.shutdown(wait=True, cancel_futures=True)
         finally:
             if self._session is not None:
@@ -99,24 +100,12 @@ class StepRun:
         return self._session
 
     def prepare(self, work: Iterator[Work]) -> Iterator[tuple[Work, Request | RowError]]:
-        """Requests in order; pictures are decoded in the pool, texts need no other thread."""
-        if self.step.config.reads == "text":
-            return map(self._request, work)
-        return map_ahead(self._request, work, self._pool, PREPARE_AHEAD)
+        """Requests, as `Preparer.prepare` makes them."""
+        return self._preparer.prepare(work)
 
     def saver(self, target: Shard) -> PictureSaver:
         """Writes drawn pictures below `target`'s folder, beside the engine."""
         return PictureSaver(target.folder / self.step.asset, self._pool)
-
-    def _request(self, work: Work) -> tuple[Work, Request | RowError]:
-        if work.given is None:
-            raise TypeError("only rows with an input are prepared")
-        try:
-            return work, self.step.config.request(work.given)
-        except RowError as error:
-            return work, error
-        except Exception as error:  # noqa: BLE001  # the edge where a row's failure is recorded
-            return work, RowError("unreadable", f"{type(error).__name__}: {error}")
 
     def _finished(self, target: Shard, version: str) -> Manifest | None:
         """The manifest of a shard that needs no work: same step, same input, no row failed."""
