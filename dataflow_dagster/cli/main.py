@@ -1,31 +1,24 @@
-"""The command line: run · check · models · doctor."""
+"""The command line: run · check · errors · export · models · doctor."""
 
 import logging
-import os
 import sys
 from pathlib import Path
 
 import click
 
 from dataflow_dagster.cli.doctor import examine_all, machine
+from dataflow_dagster.cli.errors import errors
+from dataflow_dagster.cli.export import export
 from dataflow_dagster.cli.models import key_lines, model_lines
+from dataflow_dagster.cli.opening import FAILED, Refused, config_option, loaded, resolved
 from dataflow_dagster.cli.running import RunRequest, run_pipeline
 from dataflow_dagster.cli.summary import print_summary
 from dataflow_dagster.factory.partitions import shard_keys
 from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.formats.inputs import find_input
 from dataflow_dagster.registry import UnknownNameError
-from dataflow_dagster.schema.errors import PipelineError
-from dataflow_dagster.schema.loading import load_pipeline
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RAW_META, RESULTS
-
-FAILED_RUN = 1
-BAD_YAML = 2
-
-_config = click.option(
-    "--config", "-c", required=True, type=click.Path(path_type=Path), help="The pipeline's YAML."
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -36,7 +29,7 @@ def main() -> None:
 
 
 @main.command()
-@_config
+@config_option
 @click.option(
     "--limit", type=click.IntRange(min=1), help="Try it on the first rows, in folders of its own."
 )
@@ -48,27 +41,26 @@ def run(config: Path, limit: int | None, recompute: bool, partition: str | None)
     Exit code 0: done (failed rows are in errors.jsonl); 1: the run failed; 2: the YAML is wrong.
     """
     request = RunRequest(config, limit=limit, recompute=recompute, partition=partition)
-    pipeline = _loaded(request)
+    pipeline = loaded(request)
     _check_partition(pipeline, partition)
     result = run_pipeline(request)
     print_summary(pipeline, result)
-    sys.exit(0 if result.success else FAILED_RUN)
+    sys.exit(0 if result.success else FAILED)
 
 
 @main.command()
-@_config
+@config_option
 def check(config: Path) -> None:
     """Check one pipeline's YAML, its environment and that its input is there; run nothing.
 
     Exit code 0: it can run; 2: it cannot, and every reason is told.
     """
-    pipeline = _loaded(RunRequest(config))
-    assets = [RAW_META, *(step.asset for step in pipeline.steps), RESULTS]
+    ready = resolved(config)
+    assets = [RAW_META, *(step.asset for step in ready.steps), RESULTS]
     try:
-        ready = pipeline.with_environment(os.environ)
         files = len(find_input(ready.meta_path, ready.image_key).files)
-    except (PipelineError, InputError) as error:
-        raise _Refused(str(error)) from error
+    except InputError as error:
+        raise Refused(str(error)) from error
     click.echo(f"{config}: ok: {files} file(s) at {ready.meta_path}: {' → '.join(assets)}")
 
 
@@ -103,28 +95,7 @@ def doctor(models: Path) -> None:
         state = "works" if finding.works else "absent" if finding.version is None else "FAILS"
         click.echo(f"{finding.engine:<13} {finding.version or '-':<9} {state:<7} {finding.told}")
         works |= {finding.engine} if finding.works else set()
-    sys.exit(0 if "diffusers" in works and works & {"vllm", "transformers"} else FAILED_RUN)
-
-
-class _Refused(click.ClickException):
-    """What is wrong with a pipeline, as it stands; exit code 2."""
-
-    exit_code = BAD_YAML
-
-    def show(self, file: object = None) -> None:
-        """The message alone: it begins with file and line."""
-        click.echo(self.message, err=True)
-
-
-def _loaded(request: RunRequest) -> PipelineSpec:
-    try:
-        load_pipeline(request.config)
-        pipeline = request.pipeline()
-    except PipelineError as error:
-        raise _Refused(str(error)) from error
-    for warning in pipeline.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    return pipeline
+    sys.exit(0 if "diffusers" in works and works & {"vllm", "transformers"} else FAILED)
 
 
 def _check_partition(pipeline: PipelineSpec, partition: str | None) -> None:
@@ -136,3 +107,7 @@ def _check_partition(pipeline: PipelineSpec, partition: str | None) -> None:
         f"'{partition}' is no shard of {pipeline.name}; allowed: {allowed}",
         param_hint="--partition",
     )
+
+
+main.add_command(errors)
+main.add_command(export)

@@ -87,7 +87,7 @@ class Parquet:
             for group in _groups(jsonl):
                 if not columns.names:
                     raise ValueError(f"{jsonl}: rows without any column")
-                arrays = [_array(field, group) for field in columns]
+                arrays = [array_of(field, group) for field in columns]
                 writer.write_table(pa.Table.from_arrays(arrays, schema=columns))
                 written += len(group)
         part.replace(path)
@@ -155,7 +155,8 @@ def _good(row: Row | RowError) -> Row:
     return row
 
 
-def _array(field: Any, group: list[Row]) -> Any:
+def array_of(field: Any, group: list[Row]) -> Any:
+    """One column of `group`, of the type that `parquet_types.schema` found for it."""
     import pyarrow as pa
 
     values = [row.get(field.name) for row in group]

@@ -22,14 +22,19 @@ _EXACT: Final = 2**53
 """Integers up to here are floats too; a column of both is a column of floats."""
 
 
-def kinds(given: Iterable[Row]) -> dict[str, Kind]:
-    """Each column's kind over all rows, in the order in which columns first appear."""
-    found: dict[str, Kind] = {}
+def kinds(given: Iterable[Row], before: dict[str, Kind] | None = None) -> dict[str, Kind]:
+    """Each column's kind over all rows, in the order in which columns first appear.
+
+    Args:
+        given: Rows.
+        before: What was found in rows before them; it is changed.
+    """
+    found: dict[str, Kind] = {} if before is None else before
     for row in given:
         for name, value in row.items():
             kind = _kind(value)
-            before = found.get(name, "null")
-            found[name] = kind if before == "null" else _both(before, kind)
+            so_far = found.get(name, "null")
+            found[name] = kind if so_far == "null" else _both(so_far, kind)
     return found
 
 
