@@ -25,6 +25,8 @@ PICTURE: Final = "dataflow_picture"
 SOURCE_PREFIX: Final = "dataflow_source_"
 """Begins the columns of ``results`` that keep what a step's answer overwrote."""
 
+KEY_BYTES: Final = 16
+
 _DIGITS_AS_ZEROS: Final = bytes(0x30 if 0x30 <= byte <= 0x39 else 0 for byte in range(256))
 _LONG_NUMBER: Final = b"0" * 19
 """What an integer over 64 bits has in it; looked for so, it takes a fifth of a regex's time."""
@@ -146,12 +148,23 @@ def seed(pipeline_seed: int, step: str, of: str, repeat: int) -> int:
     return int.from_bytes(digest, "big") & (2**63 - 1)
 
 
-def key(step_fingerprint: str, *given: str | int | float | None) -> str:
-    """The name of one answer: equal for equal work, 32 hex digits.
+def key_state(step_fingerprint: str, pipeline_seed: int, step: str) -> "blake2b":
+    """What the keys of one step's rows begin with, hashed once: `key` goes on from it."""
+    text = "\x1f".join((step_fingerprint, str(pipeline_seed), step))
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES)
+
+
+def key(state: "blake2b", of: str, repeat: int, value: str, stamp: str = "") -> bytes:
+    """The name of one answer: equal for equal work. Its hex digits stand in ``dataflow_key``.
 
     Args:
-        step_fingerprint: All that the rows of a step share.
-        given: What this row brings: input text, medium's path, size and time, seed.
+        state: All that the rows of a step share.
+        of: The row's id, which with `repeat` decides the seed.
+        repeat: Which of several answers to one row.
+        value: The input text, or the input medium's path.
+        stamp: Tells a medium's content from what it was before.
     """
-    text = step_fingerprint + repr(given)
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    whole = state.copy()
+    text = f"{len(of)}:{of}{repeat}:{len(value)}:{value}{stamp}"
+    whole.update(text.encode("utf-8", "surrogatepass"))
+    return whole.digest()

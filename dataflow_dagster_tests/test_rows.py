@@ -79,10 +79,13 @@ def test_a_seed_hangs_on_its_four_parts_and_fits_63_bits() -> None:
     assert rows.seed(*given) == rows.seed(*given)
 
 
-def test_a_key_tells_numbers_from_texts_and_where_one_part_ends() -> None:
-    keys = {rows.key("f", 1), rows.key("f", "1"), rows.key("f", "a", "b"), rows.key("f", "ab", "")}
-    assert len(keys) == 4
-    assert rows.key("f", "x", None) == rows.key("f", "x", None)
+def test_a_key_tells_where_one_part_ends() -> None:
+    state = rows.key_state("f", 0, "step")
+    given = [("a", 0, "b"), ("a0", 0, "b"), ("a", 1, "b"), ("a", 0, "b", "c"), ("a", 0, "bc")]
+    assert len({rows.key(state, *one) for one in given}) == 5
+    assert rows.key(state, "a", 0, "\ud800") == rows.key(state, "a", 0, "\ud800")
+    others = [rows.key_state("g", 0, "step"), rows.key_state("f", 1, "step")]
+    assert len({rows.key(one, "a", 0, "b") for one in [state, *others]}) == 3
 
 
 def test_an_error_becomes_a_column_with_its_step() -> None:

@@ -26,7 +26,8 @@ from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.decoders import DecoderError
 from dataflow_dagster.steps.layout import Layout
 from dataflow_dagster.steps.manifest import sum_of
-from dataflow_dagster.steps.part import ShardBusyError
+from dataflow_dagster.steps.ownership import ShardBusyError
+from dataflow_dagster.steps.part import RowsMismatchError
 from dataflow_dagster.steps.shard import BrokenShardError
 from dataflow_dagster.steps.shard_run import HopelessStepError
 
@@ -39,6 +40,7 @@ TOLD_PLAINLY = (
     InputError,
     OSError,
     PipelineError,
+    RowsMismatchError,
     ShardBusyError,
     TooFewGpusError,
     UnfitSettingError,

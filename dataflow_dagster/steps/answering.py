@@ -8,7 +8,9 @@ from dataflow_dagster.engines.session import Engine, Request, Session
 from dataflow_dagster.rows import RowError, fingerprint
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.inputs import InputReader, Work
-from dataflow_dagster.steps.layout import meta_folder
+from dataflow_dagster.steps.keys import Origin
+from dataflow_dagster.steps.layout import Layout, meta_folder
+from dataflow_dagster.steps.ledger import Ledger
 from dataflow_dagster.steps.manifest import Manifest
 from dataflow_dagster.steps.preparer import Preparer
 from dataflow_dagster.steps.progress import Progress, Silent
@@ -30,6 +32,8 @@ class StepRun:
 
     Attributes:
         fingerprint: Begins every row's key; equal settings of the model, equal fingerprint.
+        origin: Marks the files of its answers.
+        ledger: Its earlier answers; None: they are not wanted.
         shard_fingerprint: Beside it, how rows are made of the rows read; stands in manifests.
         proven: Some row was answered well in this run, so that the step is not hopeless.
     """
@@ -50,9 +54,12 @@ class StepRun:
         self.inputs = InputReader(pipeline, step, self.fingerprint, meta_folder(pipeline))
         self.shard_fingerprint = fingerprint([self.fingerprint, self.inputs.settings()])
         self.proven = False
+        self.origin = Origin(self.fingerprint, step.asset)
+        base_folder = Layout(pipeline).base_folder
+        self.ledger = None if recompute else Ledger(base_folder, self.origin)
         self._session: Session | None = None
         self._pool = ThreadPoolExecutor(SAVE_WORKERS, thread_name_prefix="save")
-        self._preparer = Preparer(pipeline, step)
+        self._preparer = Preparer(pipeline, step, self.inputs.given)
 
     def __enter__(self) -> "StepRun":
         return self
@@ -67,6 +74,8 @@ class StepRun:
             self._preparer.close()
             self._pool.shutdown(wait=True, cancel_futures=True)
         finally:
+            if self.ledger is not None:
+                self.ledger.close()
             if self._session is not None:
                 self._session.close()
 

@@ -2,9 +2,8 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dataflow_dagster.media.paths import resolve_medium
 from dataflow_dagster.models.declaration import Given
@@ -18,6 +17,7 @@ from dataflow_dagster.rows import (
     answer_column,
     current,
     key,
+    key_state,
     repeat_id,
     seed,
 )
@@ -25,21 +25,30 @@ from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.layout import Layout
 from dataflow_dagster.steps.overlap import Written
 
+_DRAWN = "\0drawn"
+"""In a key in place of the path of a medium drawn by an earlier step; no path has it."""
 
-@dataclass(frozen=True, slots=True)
-class Work:
+
+class Work(NamedTuple):
     """One output row before it is answered.
 
     Attributes:
         number: Its place in the shard written.
-        row: A copy of the row read, with its own id where answers repeat.
-        given: What the model gets; None: the row has no such medium, or `error` tells why not.
+        row: A copy of the row read, with its own id where answers repeat, and without a key.
+        of: The id of the row read.
+        repeat: Which of several answers to that row.
+        value: The text, or the medium's path, that the model gets; None: the row has no such
+            medium, or `error` tells why not.
+        digest: The key that its answer will have, 16 bytes; empty: it gets none.
         error: Why the row's input cannot be used.
     """
 
     number: int
     row: Row
-    given: Given | None = None
+    of: str = ""
+    repeat: int = 0
+    value: str | None = None
+    digest: bytes = b""
     error: RowError | None = None
 
 
@@ -61,9 +70,9 @@ class InputReader:
         self._newest = current(step.config.reads)
         self._repeats = step.config.repeat_time
         self._identity = step.identity
-        self._fingerprint = fingerprint
         self._meta_folder = meta_folder
         self._seed = pipeline.seed if step.config.seed is None else step.config.seed
+        self._state = key_state(fingerprint, self._seed, step.identity)
         self._folders = Layout(pipeline)
         self._written = Written(pipeline)
         self._earlier = {
@@ -72,6 +81,16 @@ class InputReader:
             for name in (earlier.asset, earlier.output_key)
             if name is not None
         }
+        self._drawn = self._columns_of_drawn(pipeline)
+
+    def _columns_of_drawn(self, pipeline: PipelineSpec) -> list[str]:
+        """Answers among which is the medium this step reads, the newest first."""
+        input_key = self._step.input_key
+        if input_key is not None:
+            earlier = [self._earlier[input_key]] if input_key in self._earlier else []
+        else:
+            earlier = pipeline.steps[: self._step.position - 1][::-1]
+        return [answer_column(one.asset) for one in earlier if one.config.writes == self._reads]
 
     def settings(self) -> dict[str, Any]:
         """What decides, beside a row and the model, which output rows there are and their keys."""
@@ -89,6 +108,13 @@ class InputReader:
         for repeat in range(self._repeats):
             yield self._work(row, number * self._repeats + repeat, repeat)
 
+    def given(self, work: Work) -> Given:
+        """What the model gets of a row that has an input."""
+        row_seed = seed(self._seed, self._identity, work.of, work.repeat)
+        if self._reads == "text":
+            return Given(work.number, row_seed, text=work.value)
+        return Given(work.number, row_seed, image=work.value)
+
     def _work(self, row: Row, number: int, repeat: int) -> Work:
         copy = row.copy()
         if self._repeats > 1:
@@ -97,21 +123,23 @@ class InputReader:
         if row.get(ERROR) is not None:
             return Work(number, copy)
         copy.pop(KEY, None)
+        of: str = row[ID]
         try:
             value = self._value(row)
         except RowError as error:
-            return Work(number, copy, error=error)
+            return Work(number, copy, of, repeat, error=error)
         if value is None:
-            return Work(number, copy)
-        row_seed = seed(self._seed, self._identity, row[ID], repeat)
-        return self._with_key(number, copy, value, row_seed)
+            return Work(number, copy, of, repeat)
+        told, stamp = (value, "") if self._reads == "text" else self._medium(row, value)
+        return Work(number, copy, of, repeat, value, key(self._state, of, repeat, told, stamp))
 
-    def _with_key(self, number: int, row: Row, value: str, row_seed: int) -> Work:
-        if self._reads == "text":
-            row[KEY] = key(self._fingerprint, row_seed, value)
-            return Work(number, row, Given(number, row_seed, text=value))
-        row[KEY] = key(self._fingerprint, row_seed, *_medium_identity(value))
-        return Work(number, row, Given(number, row_seed, image=value))
+    def _medium(self, row: Row, path: str) -> tuple[str, str]:
+        """What tells a medium from others in a key: a drawn one's digest, wherever it lies."""
+        for column in self._drawn:
+            answer = row.get(column)
+            if answer is not None:
+                return _DRAWN, answer["digest"]
+        return path, _file_stamp(path)
 
     def _value(self, row: Row) -> str | None:
         """The text or the medium's path this step reads; None: the row has none."""
@@ -149,10 +177,10 @@ def checked_text(value: object, column: str) -> str | None:
     )
 
 
-def _medium_identity(path: str) -> tuple[str, int, int]:
-    """A file's path, size and time of change; -1 where it cannot be read, which a model tells."""
+def _file_stamp(path: str) -> str:
+    """A file's size and time of change; empty where it cannot be read, which a model tells."""
     try:
         stat = os.stat(path)  # noqa: PTH116  # a third of Path.stat's cost, once per row
     except (OSError, ValueError):
-        return path, -1, -1
-    return path, stat.st_size, stat.st_mtime_ns
+        return ""
+    return f" {stat.st_size} {stat.st_mtime_ns}"

@@ -65,6 +65,8 @@ class Manifest:
         size: The rows file's size in bytes, so that a file cut or edited since is noticed.
         engine: Name, version, precision and device of the engine, if the step has one.
         tally: How the rows ended in the run that wrote this shard.
+        step: What the keys of its answers begin with; empty: the asset answers nothing.
+        asset: Names the column of its answers.
     """
 
     fingerprint: str
@@ -73,6 +75,8 @@ class Manifest:
     size: int
     tally: Tally
     engine: Mapping[str, str] = field(default_factory=dict[str, str])
+    step: str = ""
+    asset: str = ""
 
     def all_reused(self) -> "Manifest":
         """The same shard, found whole by a later run that had nothing to do."""

@@ -1,43 +1,58 @@
-"""Writing a shard: rows as they arrive, flushed; sorted and renamed when whole."""
+"""Writing a shard: rows as they arrive, flushed; in order and renamed when whole."""
 
-import fcntl
-import os
 from array import array
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 from dataflow_dagster.formats.parquet import Parquet
-from dataflow_dagster.rows import Row, decode, encode
+from dataflow_dagster.rows import Row, encode
+from dataflow_dagster.steps.flushing import Flusher
+from dataflow_dagster.steps.keys import Keys, Origin, write_keys
+from dataflow_dagster.steps.ownership import Ownership
 from dataflow_dagster.steps.shard import Shard
 
 PARQUET = Parquet()
+_BUFFER_BYTES = 1 << 18
+_NOT_THERE = -1
 
 
-class ShardBusyError(Exception):
-    """Another run is writing the same shard."""
+class RowsMismatchError(Exception):
+    """Answers and rows do not belong together one to one; the shard is stopped."""
 
 
 class PartWriter:
-    """A shard in the making, and the lock on it. Left without `finish`, the rows stay for resume.
+    """A shard in the making, and the right to make it. Left without `finish`, its rows stay.
 
     Args:
         shard: Where the rows go. Its folder is made. An older ``.part`` is kept for the ledger.
+        origin: Whose answers the rows hold; None: they hold none that a ledger could use.
 
     Raises:
         ShardBusyError: Another process writes this shard now.
     """
 
-    def __init__(self, shard: Shard) -> None:
+    def __init__(self, shard: Shard, origin: Origin | None = None) -> None:
         self._shard = shard
-        self._starts = array("q")  # number → byte offset of its line, -1: not there yet
+        self._origin = origin
+        self._starts = array("q")  # number → byte offset of its line
+        self._answered = array("q")  # numbers of good answers, as they arrived
+        self._digests = bytearray()  # their keys
         self._size = 0
         self._in_order = True
         self._finished = False
+        self._digest = blake2b(digest_size=16)  # of all rows, while they arrive in order
         shard.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = _open_locked(shard)
+        asset = "" if origin is None else origin.asset
+        self._ownership = Ownership(shard.owner_path, shard.path, asset)
+        try:
+            _keep_interrupted(shard)
+            self._file = shard.part_path.open("wb", buffering=_BUFFER_BYTES)
+        except BaseException:
+            self._ownership.release(finished=False)
+            raise
+        self._flusher = Flusher(self._file)
 
     def __enter__(self) -> "PartWriter":
         return self
@@ -48,120 +63,152 @@ class PartWriter:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        if self._finished and error is None:
-            self._shard.part_path.unlink(missing_ok=True)
-            self._shard.interrupted_path.unlink(missing_ok=True)
-        self._file.close()
+        done = self._finished and error is None
+        try:
+            self._flusher.stop()
+            self._file.close()
+            if done:
+                self._shard.part_path.unlink(missing_ok=True)
+                self._shard.interrupted_path.unlink(missing_ok=True)
+        finally:
+            self._ownership.release(finished=done)
 
-    def append(self, number: int, row: Row) -> None:
-        """Write the row that belongs at `number` (from 0) of the shard."""
-        line = encode(row) + b"\n"
-        self._remember(number)
+    def append(self, number: int, row: Row, digest: bytes | None = None) -> None:
+        """Write the row that belongs at `number` (from 0) of the shard.
+
+        Args:
+            number: Its place.
+            row: The row.
+            digest: Its key, if it holds a good answer.
+        """
+        self.append_line(number, encode(row) + b"\n", digest)
+
+    def append_line(self, number: int, line: bytes, digest: bytes | None = None) -> None:
+        """As `append`, the row being encoded already, its line break included."""
+        starts = self._starts
+        if number == len(starts):
+            starts.append(self._size)
+        else:
+            self._remember(number)
+        if digest is not None:
+            self._answered.append(number)
+            self._digests += digest
         self._file.write(line)
         self._size += len(line)
+        if self._in_order:
+            self._digest.update(line)
 
     def flush(self) -> None:
         """Hand all rows to the system, which keeps them when this process is killed."""
         self._file.flush()
 
-    def finish(self, rows: int) -> str:
+    def finish(self, rows: int, *, keep_before: bool = False) -> str:
         """Put the rows in order, make the shard's file of them, and give its data version.
+
+        Until then the shard's earlier rows and their manifest stand as they are.
 
         Args:
             rows: How many rows there must be.
+            keep_before: The earlier rows stay beside the new ones, for the ledger.
 
         Raises:
             RowsMismatchError: A row is missing.
         """
         self._file.flush()
-        if len(self._starts) != rows or -1 in self._starts:
-            missing = rows - sum(start >= 0 for start in self._starts)
+        if len(self._starts) != rows or _NOT_THERE in self._starts:
+            missing = rows - sum(start != _NOT_THERE for start in self._starts)
             raise RowsMismatchError(f"{self._shard.path}: {missing} of {rows} rows have no answer")
-        data_version = self._write_whole()
+        whole, places = self._whole()
+        self._put(whole, keep_before=keep_before)
+        self._leave_keys(places)
         self._finished = True
-        return data_version
+        return self._digest.hexdigest()
 
     def _remember(self, number: int) -> None:
         starts = self._starts
-        if number == len(starts):
-            starts.append(self._size)
-            return
         self._in_order = False
         if number > len(starts):
-            starts.extend([-1] * (number - len(starts) + 1))
-        if starts[number] >= 0:
+            starts.extend([_NOT_THERE] * (number - len(starts) + 1))
+        if starts[number] != _NOT_THERE:
             raise RowsMismatchError(f"{self._shard.path}: row {number} was answered twice")
         starts[number] = self._size
 
-    def _write_whole(self) -> str:
-        whole = self._shard.path.with_name(self._shard.path.name + ".whole")
-        digest = blake2b(digest_size=16)
+    def _whole(self) -> tuple[Path, "array[int]"]:
+        """The file of all rows in order, under another name, and where its rows begin."""
+        path, part = self._shard.path, self._shard.part_path
+        ordered, places = part, self._starts
+        whole = path.with_name(path.name + ".whole")
         try:
-            self._write_ordered(whole, digest)
-            whole.replace(self._shard.path)
+            if not self._in_order:
+                ordered = path.with_name(path.name + ".ordered")
+                places = self._write_ordered(ordered)
+            if path.suffix == ".jsonl":
+                return ordered, places
+            PARQUET.convert(ordered, whole)
         except BaseException:
             whole.unlink(missing_ok=True)  # on a full disk the next run needs the room
+            if ordered != part:
+                ordered.unlink(missing_ok=True)
             raise
-        return digest.hexdigest()
+        if ordered != part:
+            ordered.unlink()
+        return whole, array("q", range(len(places)))
 
-    def _write_ordered(self, whole: Path, digest: "blake2b") -> None:
-        if self._shard.path.suffix != ".jsonl":
-            PARQUET.write(whole, self._hashed_rows(digest))
-            return
-        with whole.open("wb") as file:
+    def _write_ordered(self, path: Path) -> "array[int]":
+        self._digest = blake2b(digest_size=16)
+        places, size = array("q"), 0
+        with path.open("wb", buffering=_BUFFER_BYTES) as file:
             for line in self._ordered_lines():
-                digest.update(line)
+                self._digest.update(line)
                 file.write(line)
-
-    def _hashed_rows(self, digest: "blake2b") -> Iterator[Row]:
-        for line in self._ordered_lines():
-            digest.update(line)
-            yield decode(line)
+                places.append(size)
+                size += len(line)
+        return places
 
     def _ordered_lines(self) -> Iterator[bytes]:
         with self._shard.part_path.open("rb") as part:
-            if self._in_order:
-                yield from part
-                return
+            position = 0
             for start in self._starts:
-                part.seek(start)
-                yield part.readline()
+                if start != position:
+                    part.seek(start)
+                line = part.readline()
+                position = start + len(line)
+                yield line
+
+    def _put(self, whole: Path, *, keep_before: bool) -> None:
+        """Put the rows in their place. Killed on the way, the next run finds every answer."""
+        shard = self._shard
+        shard.manifest_path.unlink(missing_ok=True)
+        if keep_before:
+            before = shard.before_path
+            shard.path.replace(before)
+            shard.keys_path.replace(before.with_name(before.name + ".keys"))
+        shard.keys_path.unlink(missing_ok=True)
+        whole.replace(shard.path)
+
+    def _leave_keys(self, places: "array[int]") -> None:
+        if self._origin is None:
+            return
+        keys = _in_order(self._answered, self._digests, places)
+        write_keys(self._shard.keys_path, self._shard.path, self._origin, keys)
 
 
-class RowsMismatchError(Exception):
-    """Answers and rows do not belong together one to one; the shard is stopped."""
+def _in_order(answered: "array[int]", digests: bytearray, places: "array[int]") -> Keys:
+    """The keys in the order of rows. They arrived in any."""
+    import numpy as np
 
-
-def _open_locked(shard: Shard) -> IO[bytes]:
-    file = shard.part_path.open("ab")
-    try:
-        while not _lock(file, shard):
-            file.close()  # its owner took it away, the shard being whole, before we had the lock
-            file = shard.part_path.open("ab")
-        _keep_interrupted(shard)
-        file.truncate(0)
-    except BaseException:
-        file.close()
-        raise
-    return file
-
-
-def _lock(file: IO[bytes], shard: Shard) -> bool:
-    """Whether the lock taken is that of the file that lies there now."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ShardBusyError(f"{shard.path} is being written by another run") from None
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), shard.part_path.stat())
-    except FileNotFoundError:
-        return False
+    numbers = np.frombuffer(answered, np.int64)
+    order = np.argsort(numbers, kind="stable")
+    begins = np.frombuffer(places, np.int64)[numbers[order]]
+    keys = np.frombuffer(digests, "V16")[order]
+    return Keys(array("q", begins.tobytes()), keys.tobytes())
 
 
 def _keep_interrupted(shard: Shard) -> None:
     """Move the whole lines of an older ``.part`` to ``.interrupted``, where the ledger looks."""
-    if shard.part_path.stat().st_size == 0:
+    path = shard.part_path
+    if not path.exists() or path.stat().st_size == 0:
         return
-    with shard.part_path.open("rb") as part, shard.interrupted_path.open("ab") as kept:
+    with path.open("rb") as part, shard.interrupted_path.open("ab") as kept:
         kept.write(b"\n")  # a run killed right here may have left half a line
         kept.writelines(line for line in part if line.endswith(b"\n"))

@@ -1,5 +1,7 @@
 """Where a row's drawn picture goes, and putting it there."""
 
+import os
+import shutil
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
@@ -70,6 +72,23 @@ def file_digest(path: Path) -> str | None:
         return blake2b(path.read_bytes(), digest_size=16).hexdigest()
     except OSError:
         return None
+
+
+def place_picture(made: Path, saved: Path) -> None:
+    """Put a finished picture elsewhere too, as a second name of the same file if it can.
+
+    Raises:
+        FileNotFoundError: `made` is gone.
+    """
+    if saved.exists() and saved.samefile(made):
+        return  # renaming one name of a file over another does nothing and leaves both
+    part = saved.with_name(saved.name + ".part")
+    part.unlink(missing_ok=True)
+    try:
+        os.link(made, part)
+    except OSError:
+        shutil.copy2(made, part)
+    part.replace(saved)
 
 
 def _leads_below(path: Path, folder: Path) -> bool:

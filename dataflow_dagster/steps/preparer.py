@@ -30,9 +30,13 @@ class Preparer:
     Args:
         pipeline: Says how long a row's medium may take.
         step: Its model makes the requests.
+        given: What the model gets of a row.
     """
 
-    def __init__(self, pipeline: PipelineSpec, step: StepSpec) -> None:
+    def __init__(
+        self, pipeline: PipelineSpec, step: StepSpec, given: Callable[[Work], Given]
+    ) -> None:
+        self._given = given
         self._request: Callable[[Given], Request] = step.config.request
         self._texts = step.config.reads == "text"
         self._workers = workers(step)
@@ -57,7 +61,7 @@ class Preparer:
 
     def _here(self, work: Work) -> Prepared:
         try:
-            return work, self._request(_given(work))
+            return work, self._request(self._given(work))
         except RowError as error:
             return work, error
         except Exception as error:  # noqa: BLE001  # the edge where a row's failure is recorded
@@ -71,7 +75,7 @@ class Preparer:
     def _in_process(self, work: Work) -> Future[Prepared]:
         if self._decoders is None:
             self._decoders = Decoders(self._request, workers=self._workers, limit_s=self._limit_s)
-        given = _given(work)
+        given = self._given(work)
         return self._decoders.submit(given, str(given.image), partial(_beside, work))
 
 
@@ -84,9 +88,3 @@ def workers(step: StepSpec) -> int:
 
 def _beside(work: Work, request: Request | RowError) -> Prepared:
     return work, request
-
-
-def _given(work: Work) -> Given:
-    if work.given is None:
-        raise TypeError("only rows with an input are prepared")
-    return work.given

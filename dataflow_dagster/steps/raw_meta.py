@@ -85,7 +85,7 @@ class RawMeta:
         self._index = index
         self._told = False
         self._folder = meta_folder(pipeline)
-        self._media = source_media(pipeline)
+        self._media = sorted(source_media(pipeline))
         self._written = Written(pipeline)
         self.fingerprint = raw_meta_fingerprint(pipeline)
 
@@ -99,7 +99,6 @@ class RawMeta:
         began = time.monotonic()
         tally = Tally()
         with PartWriter(target) as writer:
-            target.manifest_path.unlink(missing_ok=True)
             rows = self._rows(part, parts)
             for numbered in self._index.read(rows.start, rows.stop):
                 row = self._row(numbered, tally)

@@ -1,7 +1,6 @@
 """Postprocess: the rows under the user's own keys, their pictures, and the failed rows."""
 
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.layout import RESULTS, Layout
 from dataflow_dagster.steps.manifest import Manifest, Tally
 from dataflow_dagster.steps.part import PartWriter
-from dataflow_dagster.steps.pictures import path_below
+from dataflow_dagster.steps.pictures import path_below, place_picture
 from dataflow_dagster.steps.progress import Progress, Silent
 from dataflow_dagster.steps.shard import BrokenShardError, Shard, source_version
 
@@ -70,7 +69,6 @@ class Results:
         tally = Tally()
         errors = self._layout.errors(target.key)
         with PartWriter(target) as part, _ErrorList(errors) as failed:
-            target.manifest_path.unlink(missing_ok=True)
             for number, row in enumerate(source.rows()):
                 part.append(number, self._result(row, tally))
                 failed.note(row)
@@ -110,7 +108,7 @@ class Results:
         made = self._layout.folder(step.asset) / value
         saved = path_below(self._layout.save_folder, value)
         try:
-            _copy(made, saved)
+            place_picture(made, saved)
         except FileNotFoundError as missing:
             message = f"{made} is missing: materialize '{step.asset}' again"
             raise BrokenShardError(message) from missing
@@ -204,21 +202,8 @@ class _ErrorList:
             self._file.write(encode({"id": row[ID], **error, "row": own}) + b"\n")
 
 
-def _copy(made: Path, saved: Path) -> None:
-    """Put a finished picture under ``save_folder``, as a second name of the same file if it can."""
-    if saved.exists() and saved.samefile(made):
-        return  # renaming one name of a file over another does nothing and leaves both
-    part = saved.with_name(saved.name + ".part")
-    part.unlink(missing_ok=True)
-    try:
-        os.link(made, part)
-    except OSError:
-        shutil.copy2(made, part)
-    part.replace(saved)
-
-
 def _is_copy(made: Path, saved: Path) -> bool:
-    """Whether a saved picture is still what `_copy` made of the finished one."""
+    """Whether a saved picture is still what `place_picture` made of the finished one."""
     try:
         one, other = made.stat(), saved.stat()
     except OSError:

@@ -9,15 +9,21 @@ from typing import TYPE_CHECKING, Any
 from dataflow_dagster.engines.session import Answer
 from dataflow_dagster.media.pictures import write_picture
 from dataflow_dagster.rows import Row, RowError, answer_column
-from dataflow_dagster.steps.pictures import file_digest, generated_name, path_below
+from dataflow_dagster.steps.inputs import Work
+from dataflow_dagster.steps.pictures import (
+    file_digest,
+    generated_name,
+    path_below,
+    place_picture,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 SAVE_AHEAD = 16
 
-Saved = tuple[int, Row, dict[str, Any] | RowError]
-"""An output row's number, the row, and its answer column's value, the picture being on disk."""
+Saved = tuple[Work, dict[str, Any] | RowError]
+"""An output row and its answer column's value, the picture being on disk."""
 
 
 class PictureSaver:
@@ -32,19 +38,19 @@ class PictureSaver:
         self._folder = folder
         self._column = answer_column(folder.name)
         self._pool = pool
-        self._saving: deque[tuple[int, Row, Future[dict[str, Any] | RowError]]] = deque()
+        self._saving: deque[tuple[Work, Future[dict[str, Any] | RowError]]] = deque()
 
     def __len__(self) -> int:
         """How many pictures were begun and not given yet."""
         return len(self._saving)
 
-    def save(self, number: int, row: Row, answer: Answer) -> Iterator[Saved]:
+    def save(self, work: Work, answer: Answer) -> Iterator[Saved]:
         """Begin to save one picture; gives those that are on disk by now, as `saved`.
 
         Raises:
             OSError: The disk is full or read-only: no fault of the row.
         """
-        self._saving.append((number, row, self._pool.submit(self._save, row, answer)))
+        self._saving.append((work, self._pool.submit(self._save, work.row, answer)))
         yield from self.saved()
 
     def saved(self) -> Iterator[Saved]:
@@ -59,12 +65,31 @@ class PictureSaver:
         """Where the picture of an answer lies."""
         return self._folder.parent / answer["image"]
 
-    def holds(self, row: Row, answer: dict[str, Any]) -> bool:
-        """Whether an earlier answer's picture still lies where this row's belongs, unchanged."""
-        if "image" not in answer:
-            return True
-        expected = f"{self._folder.name}/{generated_name(row)}"
-        return answer["image"] == expected and file_digest(self.path_of(answer)) == answer["digest"]
+    def taken_over(self, row: Row, answer: dict[str, Any], folder: Path) -> dict[str, Any] | None:
+        """An earlier answer as this row's own, its picture lying where this row's belongs.
+
+        Args:
+            row: Names the picture.
+            answer: The earlier answer.
+            folder: The step folder that its picture's path is relative to.
+
+        Returns:
+            None: the picture is gone, or no longer what was drawn.
+        """
+        name = generated_name(row)
+        own = {**answer, "image": f"{self._folder.name}/{name}"}
+        earlier = folder / answer["image"]
+        if earlier == self.path_of(own):
+            return own if file_digest(earlier) == answer["digest"] else None
+        if file_digest(self.path_of(own)) == answer["digest"]:
+            return own
+        if file_digest(earlier) != answer["digest"]:
+            return None
+        try:
+            place_picture(earlier, path_below(self._folder, name))
+        except RowError:
+            return None
+        return own
 
     def holds_all(self, rows: Iterator[Row]) -> bool:
         """Whether every picture that `rows` name is still there; their bytes are not read."""
@@ -72,9 +97,9 @@ class PictureSaver:
         return all(answer is None or self.path_of(answer).is_file() for answer in answers)
 
     def _done(self, ahead: int) -> Iterator[Saved]:
-        while self._saving and (len(self._saving) > ahead or self._saving[0][2].done()):
-            number, row, future = self._saving.popleft()
-            yield number, row, future.result()
+        while self._saving and (len(self._saving) > ahead or self._saving[0][1].done()):
+            work, future = self._saving.popleft()
+            yield work, future.result()
 
     def _save(self, row: Row, answer: Answer) -> dict[str, Any] | RowError:
         if answer.picture is None:

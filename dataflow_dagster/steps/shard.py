@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataflow_dagster.formats import lookup
-from dataflow_dagster.rows import Row, RowError
+from dataflow_dagster.rows import Row, RowError, decode
+from dataflow_dagster.steps.keys import Origin
 from dataflow_dagster.steps.manifest import Manifest, Tally, read_manifest
+
+_BUFFER_BYTES = 1 << 18
 
 
 class BrokenShardError(Exception):
@@ -18,9 +21,9 @@ class Shard:
     """A part of an asset's rows: one Dagster partition, or all rows where there are none.
 
     Attributes:
-        path: The rows: ``.jsonl`` or ``.parquet``. Beside it stand ``.manifest.json``, and while
-            the shard is being made ``.part`` (rows in order of arrival) and ``.interrupted``
-            (rows a killed run left behind).
+        path: The rows: ``.jsonl`` or ``.parquet``. Beside it stand ``.manifest.json`` and a step's
+            ``.keys``, and while the shard is being made ``.owner``, ``.part`` (rows in order of
+            arrival) and ``.interrupted`` (rows a killed run left behind).
         key: The partition key; None: the asset is not partitioned.
     """
 
@@ -43,6 +46,21 @@ class Shard:
         return self.path.with_name(self.path.stem + ".interrupted")
 
     @property
+    def before_path(self) -> Path:
+        """What `path` held before it was last written, while that has answers no row has now."""
+        return self.path.with_name(self.path.stem + ".before")
+
+    @property
+    def owner_path(self) -> Path:
+        """The note of the run that writes the shard, locked by it."""
+        return self.path.with_name(self.path.stem + ".owner")
+
+    @property
+    def keys_path(self) -> Path:
+        """Which answers stand where in the finished rows."""
+        return self.path.with_name(self.path.name + ".keys")
+
+    @property
     def manifest_path(self) -> Path:
         """The note beside the finished rows."""
         return self.path.with_name(self.path.stem + ".manifest.json")
@@ -62,10 +80,14 @@ class Shard:
         data_version: str,
         tally: Tally,
         engine: Mapping[str, str] | None = None,
+        origin: Origin | None = None,
     ) -> Manifest:
         """Mark the shard as whole; arguments as in `Manifest`."""
         size = self.path.stat().st_size
-        manifest = Manifest(fingerprint, source, data_version, size, tally, engine or {})
+        step, asset = ("", "") if origin is None else (origin.step, origin.asset)
+        manifest = Manifest(
+            fingerprint, source, data_version, size, tally, engine or {}, step=step, asset=asset
+        )
         manifest.write(self.manifest_path)
         return manifest
 
@@ -77,12 +99,31 @@ class Shard:
         """
         if not self.path.exists():
             raise BrokenShardError(f"{self.path} is missing: materialize the asset above first")
+        yield from self._jsonl_rows() if self.path.suffix == ".jsonl" else self._read_rows()
+
+    def _jsonl_rows(self) -> Iterator[Row]:
+        """As `_read_rows`, in a third of its time: the lines are our own, no longer than memory."""
+        with self.path.open("rb", buffering=_BUFFER_BYTES) as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    row = decode(line)
+                except ValueError as wrong:
+                    if line.isspace():
+                        continue
+                    raise self._damaged(f"line {number}: {wrong}") from wrong
+                if not isinstance(row, dict):
+                    raise self._damaged(f"line {number}: not an object")
+                yield row
+
+    def _read_rows(self) -> Iterator[Row]:
         for row in lookup.read(self.path):
             if isinstance(row, RowError):
-                raise BrokenShardError(
-                    f"{self.path} is damaged ({row.message}): delete it and materialize again"
-                )
+                raise self._damaged(row.message)
             yield row
+
+    def _damaged(self, reason: str) -> BrokenShardError:
+        said = f"{self.path} is damaged ({reason}): delete it and materialize again"
+        return BrokenShardError(said)
 
 
 def source_version(shard: Shard) -> str:

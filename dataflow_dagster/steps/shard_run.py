@@ -5,20 +5,29 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import asdict
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dataflow_dagster.engines.session import Answer, Answered, Request
-from dataflow_dagster.rows import ERROR, KEY, Medium, Row, RowError, answer_column, current
+from dataflow_dagster.rows import (
+    ERROR,
+    KEY,
+    Medium,
+    Row,
+    RowError,
+    answer_column,
+    current,
+    encode,
+)
 from dataflow_dagster.steps.inputs import Work
-from dataflow_dagster.steps.ledger import Ledger
+from dataflow_dagster.steps.ledger import Known, Ledger
 from dataflow_dagster.steps.manifest import Manifest, Tally
 from dataflow_dagster.steps.part import PartWriter, RowsMismatchError
 from dataflow_dagster.steps.shard import Shard
-
-if TYPE_CHECKING:
-    from dataflow_dagster.steps.answering import StepRun
+from dataflow_dagster.steps.step_at_work import StepAtWork
 
 HOPELESS_AFTER = 300
+_PAUSE_S = 0.005
+_TELL_ROWS = 256
 
 
 class HopelessStepError(Exception):
@@ -34,29 +43,33 @@ class ShardRun:
         target: The rows written; its earlier answers are reused.
     """
 
-    def __init__(self, run: "StepRun", source: Shard, target: Shard) -> None:
+    def __init__(self, run: StepAtWork, source: Shard, target: Shard) -> None:
         self._run = run
         self._source = source
         self._target = target
+        self._ledger = run.ledger
         self._writes: Medium = run.step.config.writes
         self._column = answer_column(run.step.asset)
         self._newest = current(self._writes)
         self._saver = run.saver(target)
         self._preparing = 0
-        self._waiting: dict[int, Row] = {}
+        self._waiting: dict[int, Work] = {}
         self._tally = Tally()
+        self._told_rows = self._told_failed = 0
+        self._paused_at = 0.0
 
     def write(self, source_version: str) -> Manifest:
         """Answer every row, put them in order, and leave the manifest beside them."""
         began = time.monotonic()
-        with PartWriter(self._target) as part:
-            self._target.manifest_path.unlink(missing_ok=True)
+        with PartWriter(self._target, self._run.origin) as part:
             self._part = part
-            self._ledger = (
-                None if self._run.recompute else Ledger(self._target, self._run.step.asset)
-            )
+            if self._ledger is not None:
+                self._ledger.begin(self._target)
+            if self._ledger is None or self._writes != "text":
+                # Its answers are not good any more, or its media are about to be written over.
+                self._target.manifest_path.unlink(missing_ok=True)
             self._answer_all()
-            data_version = part.finish(self._tally.rows)
+            data_version = self._finish()
             self._tally.seconds = time.monotonic() - began
             return self._target.leave_manifest(
                 fingerprint=self._run.shard_fingerprint,
@@ -64,7 +77,17 @@ class ShardRun:
                 data_version=data_version,
                 tally=self._tally,
                 engine=asdict(self._run.engine),
+                origin=self._run.origin,
             )
+
+    def _finish(self) -> str:
+        self._tell()
+        if self._ledger is None:
+            return self._part.finish(self._tally.rows)
+        keep = self._ledger.holds_unused()
+        data_version = self._part.finish(self._tally.rows, keep_before=keep)
+        self._ledger.replaced(self._target, kept=keep)
+        return data_version
 
     def _answer_all(self) -> None:
         with closing(self._answers()) as answers:  # left early, the engine's threads end first
@@ -90,82 +113,127 @@ class ShardRun:
             for saved in self._saver.saved():  # not left until the engine's next answer
                 self._keep(*saved)
             if isinstance(request, RowError):
-                self._fail(work.number, work.row, request, undecided=self._at_engine())
+                self._fail(work, request, undecided=self._at_engine())
             else:
-                self._waiting[work.number] = work.row
+                self._waiting[work.number] = work
                 yield request
+                self._pause()
+        self._part.flush()
 
     def _open_work(self) -> Iterator[Work]:
         """Rows that need the engine; all others are settled on the way."""
+        read, tally = self._run.inputs.read, self._tally
         for number, row in enumerate(self._source.rows()):
-            for work in self._run.inputs.read(row, number):
-                self._tally.rows += 1
-                if work.row.get(ERROR) is not None:
-                    self._tally.passed += 1
-                    self._append(work.number, work.row)
+            if not number % _TELL_ROWS:
+                self._tell()
+            for work in read(row, number):
+                tally.rows += 1
+                if work.digest:
+                    if not self._reuse(work):
+                        self._preparing += 1
+                        yield work
                 elif work.error is not None:
                     undecided = self._preparing + self._at_engine()
-                    self._fail(work.number, work.row, work.error, undecided=undecided)
-                elif work.given is None:
-                    self._tally.skipped += 1
-                    self._append(work.number, work.row)
-                elif not self._reuse(work):
-                    self._preparing += 1
-                    yield work
+                    self._fail(work, work.error, undecided=undecided)
+                elif work.row.get(ERROR) is not None:
+                    tally.passed += 1
+                    self._part.append(work.number, work.row)
+                else:
+                    tally.skipped += 1
+                    self._part.append(work.number, work.row)
+
+    def _pause(self) -> None:
+        """The engine asks for more and may be long: what it gave goes to disk before, if it is new.
+
+        An engine that answers faster than `_PAUSE_S` is not held up by it; `Flusher` sees to it.
+        """
+        now = time.monotonic()
+        if now - self._paused_at > _PAUSE_S:
+            self._paused_at = now
+            self._part.flush()
+            self._tell()
 
     def _at_engine(self) -> int:
         """How many earlier rows may still turn out well."""
         return len(self._waiting) + len(self._saver)
 
     def _reuse(self, work: Work) -> bool:
-        known = None if self._ledger is None else self._ledger.find(work.row[KEY])
-        if known is None or not self._saver.holds(work.row, known):
+        ledger = self._ledger
+        if ledger is None:
             return False
+        known = ledger.following(work.digest)
+        if known is not None and self._take(ledger, work, known):
+            return True
+        return any(self._take(ledger, work, other) for other in ledger.search(work.digest))
+
+    def _take(self, ledger: Ledger, work: Work, known: Known) -> bool:
+        """Whether an earlier answer could be made this row's."""
+        line = self._line_of(work, known)
+        if line is None:
+            return False
+        self._part.append_line(work.number, line, work.digest)
+        ledger.use(known)
         self._tally.reused += 1
         self._run.proven = True
-        self._append(work.number, self._answered(work.row, known))
         return True
 
+    def _line_of(self, work: Work, known: Known) -> bytes | None:
+        """The row with an earlier answer, encoded; None: it cannot be taken."""
+        if self._writes == "text" and known.file.column == self._column:
+            answered = known.line_from_key()  # as it stands: decoded and encoded it is the same
+            if answered is not None:
+                work.row.pop(self._newest, None)
+                return encode(work.row)[:-1] + answered
+        value = known.answer()
+        if value is not None and "image" in value:
+            value = self._saver.taken_over(work.row, value, known.file.folder)
+        return None if value is None else encode(self._answered(work, value)) + b"\n"
+
     def _settle(self, number: int, answer: Answer | RowError) -> None:
-        row = self._waiting.pop(number, None)
-        if row is None:
+        work = self._waiting.pop(number, None)
+        if work is None:
             raise RowsMismatchError(
                 f"{self._target.path}: row {number} was answered twice, or was not asked"
             )
         if isinstance(answer, RowError):
-            self._fail(number, row, answer, undecided=0)
+            self._fail(work, answer, undecided=0)
         elif self._writes == "text" and answer.text is not None:
-            self._keep(number, row, {"text": answer.text, **answer.details})
+            self._keep(work, {"text": answer.text, **answer.details})
         elif self._writes == "image" and answer.picture is not None:
-            for saved in self._saver.save(number, row, answer):
+            for saved in self._saver.save(work, answer):
                 self._keep(*saved)
         else:
             raise RowsMismatchError(
                 f"{self._target.path}: the answer to row {number} has no {self._writes}"
             )
 
-    def _keep(self, number: int, row: Row, value: dict[str, Any] | RowError) -> None:
+    def _keep(self, work: Work, value: dict[str, Any] | RowError) -> None:
         if isinstance(value, RowError):
-            self._fail(number, row, value, undecided=0)
+            self._fail(work, value, undecided=0)
             return
         self._tally.computed += 1
         self._tally.tokens += value.get("prompt_tokens", 0) + value.get("completion_tokens", 0)
         self._run.proven = True
-        self._append(number, self._answered(row, value))
-        self._part.flush()  # an answer costs more than telling the system of it
+        self._part.append(work.number, self._answered(work, value), work.digest)
 
-    def _answered(self, row: Row, value: dict[str, Any]) -> Row:
+    def _answered(self, work: Work, value: dict[str, Any]) -> Row:
+        """The row, ending in its key, the step's answer, and what is newest by it."""
+        row = work.row
+        row.pop(self._newest, None)
+        row[KEY] = work.digest.hex()
         row[self._column] = value
         row[self._newest] = (
             value["text"] if self._writes == "text" else str(self._saver.path_of(value))
         )
         return row
 
-    def _fail(self, number: int, row: Row, error: RowError, *, undecided: int) -> None:
+    def _fail(self, work: Work, error: RowError, *, undecided: int) -> None:
         """Record a row's error; `undecided` rows that were tried before it may yet be answered."""
-        row[ERROR] = error.as_column(self._run.step.asset)
+        if work.digest:
+            work.row[KEY] = work.digest.hex()
+        work.row[ERROR] = error.as_column(self._run.step.asset)
         self._tally.count_error(error.kind)
-        self._append(number, row, failed=1)
+        self._part.append(work.number, work.row)
         alike = self._tally.failed >= HOPELESS_AFTER and len(self._tally.kinds) == 1
         if alike and not undecided and not self._run.proven:
             raise HopelessStepError(
@@ -173,6 +241,11 @@ class ShardRun:
                 f" with '{error.kind}'; the last one: {error.message}"
             )
 
-    def _append(self, number: int, row: Row, *, failed: int = 0) -> None:
-        self._part.append(number, row)
-        self._run.progress.advance(1, failed)
+    def _tell(self) -> None:
+        """Tell of the rows settled since it was last told."""
+        tally = self._tally
+        settled = tally.rows - self._preparing - self._at_engine()
+        rows, failed = settled - self._told_rows, tally.failed - self._told_failed
+        if rows or failed:
+            self._told_rows, self._told_failed = settled, tally.failed
+            self._run.progress.advance(rows, failed)

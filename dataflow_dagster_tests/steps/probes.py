@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from hashlib import blake2b
 from itertools import islice
@@ -42,10 +43,11 @@ class Probe(Model):
         log: A file that gets a line for each opening and each request answered.
         refuses: Prompts the engine refuses.
         dies_at: The process is killed before it answers this prompt.
+        takes_s: Seconds that each answer takes.
     """
 
     outside_key: ClassVar[frozenset[str]] = frozenset(
-        {"batch_size", "behaves", "dies_at", "log", "refuses"}
+        {"batch_size", "behaves", "dies_at", "log", "refuses", "takes_s"}
     )
 
     log: str = ""
@@ -53,6 +55,7 @@ class Probe(Model):
     batch_size: int = 1
     refuses: tuple[str, ...] = Field((), strict=False)
     dies_at: str | None = None
+    takes_s: float = 0
     behaves: Literal["well", "twice", "never", "foreign", "wrong_medium", "raises", "stops"] = (
         "well"
     )
@@ -68,6 +71,8 @@ class Probe(Model):
         if request.prompt == self.dies_at:
             os.kill(os.getpid(), signal.SIGKILL)
         self.note(f"ask {request.prompt[:40]}")
+        if self.takes_s:
+            time.sleep(self.takes_s)
         answered = request.number, self.answer(request)
         match self.behaves:
             case "well" | "stops":

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dataflow_dagster.rows import decode
-from dataflow_dagster.steps.part import PartWriter, RowsMismatchError, ShardBusyError
+from dataflow_dagster.steps.ownership import ShardBusyError
+from dataflow_dagster.steps.part import PartWriter, RowsMismatchError
 from dataflow_dagster.steps.shard import Shard
 
 
@@ -99,7 +100,7 @@ def test_a_writer_that_waited_for_the_lock_of_a_file_since_gone_takes_the_new_on
 
     def lock_late(file: object, how: int) -> None:
         monkeypatch.setattr(fcntl, "flock", locking)
-        shard.part_path.unlink()  # what its owner does when the shard is whole
+        shard.owner_path.unlink()  # what its owner does when the shard is whole
         locking(file, how)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(fcntl, "flock", lock_late)
@@ -156,7 +157,7 @@ def test_a_full_disk_is_a_clear_error_and_what_was_written_stays(tmp_path: Path)
             os._exit(3)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["result.part"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["result.owner", "result.part"]
     with PartWriter(Shard(path)) as part:
         lines = Shard(path).interrupted_path.read_bytes().splitlines()
         assert [decode(line)["n"] for line in lines if line] == list(range(len(lines) - 1))

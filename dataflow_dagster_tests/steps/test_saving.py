@@ -7,6 +7,7 @@ from PIL import Image
 
 from dataflow_dagster.engines.session import Answer
 from dataflow_dagster.rows import Row, RowError
+from dataflow_dagster.steps.inputs import Work
 from dataflow_dagster.steps.saving import SAVE_AHEAD, PictureSaver, Saved
 
 
@@ -26,10 +27,10 @@ def test_a_picture_is_on_disk_before_its_answer_is_given(
     saver = PictureSaver(tmp_path / "drawn", pool)
     given = 0
     for number in range(3 * SAVE_AHEAD):
-        row = {"dataflow_name": f"deep/{number}.png"}
-        for saved, of, value in saver.save(number, row, answer()):
+        work = Work(number, {"dataflow_name": f"deep/{number}.png"})
+        for saved, value in saver.save(work, answer()):
             assert isinstance(value, dict)
-            assert (saved, of["dataflow_name"]) == (given, f"deep/{given}.png")
+            assert (saved.number, saved.row["dataflow_name"]) == (given, f"deep/{given}.png")
             assert value["image"] == f"drawn/deep/{given}_generated.png"
             assert value["steps"] == 3
             assert saver.path_of(value).is_file()
@@ -44,16 +45,32 @@ def test_an_earlier_picture_holds_while_it_lies_there_unchanged(
     tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
     saver, row = PictureSaver(tmp_path / "drawn", pool), {"dataflow_name": "a.png"}
-    value = _save(saver, row)[0][2]
+    value = _save(saver, row)[0][1]
     assert isinstance(value, dict)
-    assert saver.holds(row, value)
-    assert not saver.holds({"dataflow_name": "b.png"}, value)
-    Image.new("RGB", (4, 4), (9, 9, 9)).save(tmp_path / "drawn/a_generated.png")
-    assert not saver.holds(row, value)
-    (tmp_path / "drawn/a_generated.png").unlink()
-    assert not saver.holds(row, value)
+    assert saver.taken_over(row, value, tmp_path) == value
+    drawn = tmp_path / "drawn/a_generated.png"
+    drawn.unlink()
+    Image.new("RGB", (4, 4), (9, 9, 9)).save(drawn)
+    assert saver.taken_over(row, value, tmp_path) is None
+    drawn.unlink()
+    assert saver.taken_over(row, value, tmp_path) is None
     assert not saver.holds_all(iter([{"dataflow_drawn": value}]))
     assert saver.holds_all(iter([{}, {"dataflow_drawn": None}]))
+
+
+def test_a_picture_of_another_folder_becomes_a_second_name_of_its_file(
+    tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    earlier = PictureSaver(tmp_path / "step_1/drawn", pool)
+    value = _save(earlier, {"dataflow_name": "a.png"})[0][1]
+    assert isinstance(value, dict)
+    saver = PictureSaver(tmp_path / "step_2/painted", pool)
+    own = saver.taken_over({"dataflow_name": "deep/b.png"}, value, tmp_path / "step_1")
+    assert own == {**value, "image": "painted/deep/b_generated.png"}
+    assert own is not None
+    assert saver.path_of(own).samefile(earlier.path_of(value))
+    earlier.path_of(value).write_bytes(b"")  # damaged, and with it its second name
+    assert saver.taken_over({"dataflow_name": "c.png"}, value, tmp_path / "step_1") is None
 
 
 def test_a_link_that_leads_out_costs_one_row(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
@@ -61,13 +78,13 @@ def test_a_link_that_leads_out_costs_one_row(tmp_path: Path, pool: ThreadPoolExe
     (tmp_path / "drawn/out").symlink_to(tmp_path)
     saver = PictureSaver(tmp_path / "drawn", pool)
     saved = [
-        *saver.save(0, {"dataflow_name": "out/a.png"}, answer()),
-        *saver.save(1, {"dataflow_name": "b.png"}, answer()),
+        *saver.save(Work(0, {"dataflow_name": "out/a.png"}), answer()),
+        *saver.save(Work(1, {"dataflow_name": "b.png"}), answer()),
         *saver.finish(),
     ]
-    assert isinstance(saved[0][2], RowError)
-    assert saved[0][2].kind == "outside_folder"
-    assert isinstance(saved[1][2], dict)
+    assert isinstance(saved[0][1], RowError)
+    assert saved[0][1].kind == "outside_folder"
+    assert isinstance(saved[1][1], dict)
     assert not (tmp_path / "a_generated.png").exists()
 
 
@@ -81,4 +98,4 @@ def test_a_disk_that_cannot_be_written_is_no_rows_fault(
 
 
 def _save(saver: PictureSaver, row: Row) -> list[Saved]:
-    return [*saver.save(0, row, answer()), *saver.finish()]
+    return [*saver.save(Work(0, row), answer()), *saver.finish()]

@@ -1,0 +1,76 @@
+"""Finding a step's files of earlier answers, wherever under ``base_folder`` they are."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from dataflow_dagster.steps.answer_file import AnswerFile
+from dataflow_dagster.steps.keys import Origin, read_header, write_keys
+from dataflow_dagster.steps.layout import RAW_META_FOLDER
+from dataflow_dagster.steps.manifest import read_manifest
+from dataflow_dagster.steps.ownership import is_owned, read_owner
+from dataflow_dagster.steps.shard import Shard
+
+_FINISHED = (".jsonl", ".parquet", ".before")
+_LEFT = (".part", ".interrupted")
+
+
+def earlier_files(base_folder: Path, origin: Origin) -> list[AnswerFile]:
+    """All files with answers of a step, the newest first."""
+    found = [
+        (path.stat().st_mtime_ns, file)
+        for folder in base_folder.glob("step_*")
+        if folder.name != RAW_META_FOLDER
+        for path in shard_files(folder)
+        if (file := answer_file(path, folder, origin)) is not None
+    ]
+    return [file for _, file in sorted(found, key=lambda one: one[0], reverse=True)]
+
+
+def shard_files(folder: Path) -> Iterator[Path]:
+    """All files of a step's shards, whatever the split, format and state."""
+    for place in (folder, folder / "result"):
+        with suppress(OSError):  # there is none
+            for name in sorted(os.listdir(place)):  # noqa: PTH208  # a third of iterdir's cost
+                if place != folder or name.startswith("result."):
+                    yield place / name
+
+
+def answer_file(path: Path, folder: Path, origin: Origin) -> AnswerFile | None:
+    """One file's answers; None: it has none of this step, or a live run is writing it."""
+    if path.suffix in _FINISHED:
+        return _finished(path, folder, origin)
+    if path.suffix not in _LEFT:
+        return None
+    shard = Shard(path)
+    if path.suffix == ".part" and is_owned(shard.owner_path):
+        return None
+    owner = read_owner(shard.owner_path)
+    asset = origin.asset if owner is None or not owner.asset else owner.asset
+    return AnswerFile(path, folder, asset)
+
+
+def _finished(path: Path, folder: Path, origin: Origin) -> AnswerFile | None:
+    keys_path = path.with_name(path.name + ".keys")
+    header = read_header(keys_path, path)
+    if header is None:
+        return _without_keys(path, folder, origin, keys_path)
+    if header.origin.step != origin.step:
+        return None
+    return AnswerFile(path, folder, header.origin.asset, header=header, keys_path=keys_path)
+
+
+def _without_keys(path: Path, folder: Path, origin: Origin, keys_path: Path) -> AnswerFile | None:
+    """The keys file is missing, or of other rows: it is made anew from the rows."""
+    manifest = read_manifest(Shard(path).manifest_path)
+    if manifest is None or not manifest.step or manifest.size != path.stat().st_size:
+        return AnswerFile(path, folder, origin.asset)
+    if manifest.step != origin.step:
+        return None
+    file = AnswerFile(path, folder, manifest.asset)
+    with suppress(OSError):  # a folder that is read only: its keys are in memory then
+        write_keys(keys_path, path, Origin(manifest.step, manifest.asset), file.keys())
+        header = read_header(keys_path, path)
+        return AnswerFile(path, folder, manifest.asset, header=header, keys_path=keys_path)
+    return file

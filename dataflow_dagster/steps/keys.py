@@ -1,0 +1,111 @@
+"""Which good answers a file of rows holds, and where: read in place of the rows themselves.
+
+A keys file stands beside its rows file (``result.jsonl.keys``). It is one line of JSON padded to a
+multiple of 8 bytes, then for each good answer, in the order of the rows, its place (int64: the
+byte where its line begins, in parquet its row number), then all their keys (16 bytes each).
+"""
+
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataflow_dagster.rows import KEY_BYTES, decode, encode
+
+_MOST_HEADER_BYTES = 1 << 20
+_PLACE_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose answers: only a step of the same fingerprint can use them.
+
+    Attributes:
+        step: `StepRun.fingerprint`, which every key of the step's rows begins with.
+        asset: Names the column the answers stand in.
+    """
+
+    step: str
+    asset: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Places and keys of a file's good answers, in the order of its rows; 24 bytes each."""
+
+    places: "array[int]"
+    digests: bytes | bytearray
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def digest(self, record: int) -> bytes:
+        """The key of one answer, 16 bytes."""
+        return bytes(self.digests[record * KEY_BYTES : (record + 1) * KEY_BYTES])
+
+
+@dataclass(frozen=True, slots=True)
+class KeysHeader:
+    """What a keys file says of its rows file.
+
+    Attributes:
+        origin: Whose answers they are.
+        size: The rows file's bytes; of another size, it is another file.
+        answers: How many there are.
+        begins: Where in the keys file places begin.
+    """
+
+    origin: Origin
+    size: int
+    answers: int
+    begins: int
+
+
+def write_keys(path: Path, rows: Path, origin: Origin, keys: Keys) -> None:
+    """Note the keys of the finished file `rows` at `path`, in one step: never seen half."""
+    header: dict[str, Any] = {
+        "step": origin.step,
+        "asset": origin.asset,
+        "size": rows.stat().st_size,
+        "answers": len(keys),
+    }
+    line = encode(header)
+    line += b" " * (-(len(line) + 1) % _PLACE_BYTES) + b"\n"
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        file.write(line)
+        file.write(keys.places.tobytes())
+        file.write(keys.digests)
+    part.replace(path)
+
+
+def read_header(path: Path, rows: Path) -> KeysHeader | None:
+    """What the keys file at `path` says; None where there is none, or none of these `rows`."""
+    try:
+        with path.open("rb") as file:
+            line = file.readline(_MOST_HEADER_BYTES)
+        told = decode(line)
+        origin = Origin(told["step"], told["asset"])
+        header = KeysHeader(origin, told["size"], told["answers"], len(line))
+        whole = header.begins + header.answers * (_PLACE_BYTES + KEY_BYTES)
+        fits = path.stat().st_size == whole and rows.stat().st_size == header.size
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return header if fits else None
+
+
+def read_keys(path: Path, header: KeysHeader) -> Keys:
+    """The places and keys that stand in a keys file.
+
+    Raises:
+        OSError: It is gone.
+        ValueError: It was replaced by another.
+    """
+    places = array("q")
+    with path.open("rb") as file:
+        file.seek(header.begins)
+        try:
+            places.fromfile(file, header.answers)
+        except EOFError as short:
+            raise ValueError(f"{path} is shorter than it says") from short
+        return Keys(places, file.read())

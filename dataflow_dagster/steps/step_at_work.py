@@ -1,0 +1,71 @@
+"""What the run of one shard needs of the run of its step."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from dataflow_dagster.engines.session import Engine, Request, Session
+from dataflow_dagster.rows import RowError
+from dataflow_dagster.schema.pipeline import StepSpec
+from dataflow_dagster.steps.inputs import InputReader, Work
+from dataflow_dagster.steps.keys import Origin
+from dataflow_dagster.steps.ledger import Ledger
+from dataflow_dagster.steps.progress import Progress
+from dataflow_dagster.steps.saving import PictureSaver
+from dataflow_dagster.steps.shard import Shard
+
+
+class StepAtWork(Protocol):
+    """A step with its engine, which outlives the shard.
+
+    Attributes:
+        proven: Some row was answered well in this run, so that the step is not hopeless.
+    """
+
+    proven: bool
+
+    @property
+    def step(self) -> StepSpec:
+        """The step whose model answers."""
+        ...
+
+    @property
+    def engine(self) -> Engine:
+        """Which engine answers."""
+        ...
+
+    @property
+    def shard_fingerprint(self) -> str:
+        """Stands in the manifest."""
+        ...
+
+    @property
+    def origin(self) -> Origin:
+        """Marks the answers as the step's."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """Earlier answers; None: they are not wanted."""
+        ...
+
+    @property
+    def inputs(self) -> InputReader:
+        """Makes work of rows."""
+        ...
+
+    @property
+    def progress(self) -> Progress:
+        """Is told of rows done."""
+        ...
+
+    def session(self) -> Session:
+        """The engine, opened at the first call."""
+        ...
+
+    def prepare(self, work: Iterator[Work]) -> Iterator[tuple[Work, Request | RowError]]:
+        """Requests in order."""
+        ...
+
+    def saver(self, target: Shard) -> PictureSaver:
+        """Writes drawn pictures below `target`'s folder."""
+        ...
