@@ -1,7 +1,7 @@
 """What a model step reads of each row: its text or medium, its seed, its key."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -103,10 +103,12 @@ class InputReader:
             "seed": [self._seed, self._identity],
         }
 
-    def read(self, row: Row, number: int) -> Iterator[Work]:
+    def read(self, row: Row, number: int) -> Iterable[Work]:
         """The ``repeat_time`` output rows of the `number`-th row read."""
-        for repeat in range(self._repeats):
-            yield self._work(row, number * self._repeats + repeat, repeat)
+        if self._repeats == 1:
+            return (self._work(row, number, 0),)
+        first = number * self._repeats
+        return (self._work(row, first + repeat, repeat) for repeat in range(self._repeats))
 
     def given(self, work: Work) -> Given:
         """What the model gets of a row that has an input."""

@@ -1,25 +1,31 @@
 """A step's earlier answers by key: what resume, retry and re-materialization read."""
 
+from binascii import hexlify
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dataflow_dagster.rows import KEY_BYTES
+from dataflow_dagster.rows import KEY, KEY_BYTES
 from dataflow_dagster.steps.answer_file import AnswerFile, good_key
 from dataflow_dagster.steps.earlier import answer_file, earlier_files
 from dataflow_dagster.steps.key_index import KeyIndex
 from dataflow_dagster.steps.keys import Keys, Origin
 from dataflow_dagster.steps.shard import Shard
 
+if TYPE_CHECKING:
+    from array import array
+
 _MOST_OPEN = 8
+_BEFORE_KEY = f',"{KEY}":"'.encode()
 
 
 class Known(NamedTuple):
     """A good answer of an earlier run."""
 
     file: AnswerFile
-    record: int
     place: int
     digest: bytes
 
@@ -28,8 +34,9 @@ class Known(NamedTuple):
         line = self.file.line(self.place)
         if line is None or not line.endswith(b"}\n"):
             return None
-        at = line.rfind(b',"dataflow_key":"%b",' % self.digest.hex().encode())
-        return None if at < 0 else line[at:]
+        at = line.rfind(_BEFORE_KEY)
+        key = line[at + len(_BEFORE_KEY) : at + len(_BEFORE_KEY) + 2 * KEY_BYTES]
+        return line[at:] if key == hexlify(self.digest) else None
 
     def answer(self) -> dict[str, Any] | None:
         """The answer column's value, without the nulls parquet fills in; None: it is gone."""
@@ -54,7 +61,6 @@ class Ledger:
         self._base_folder = base_folder
         self._origin = origin
         self._own: AnswerFile | None = None
-        self._own_used = 0
         self._left: list[AnswerFile] = []
         self._left_index: KeyIndex | None = None
         self._cursors: list[_Cursor] = []
@@ -72,17 +78,21 @@ class Ledger:
         self._left = []
         if target.interrupted_path.exists():
             self._left = [AnswerFile(target.interrupted_path, target.folder, self._origin.asset)]
-        self._left_index, self._own_used = None, 0
+        self._left_index = None
         self._own = self._own_file(target)
         own = [*self._left, *([] if self._own is None else [self._own])]
-        self._cursors = [_Cursor(file, file.keys()) for file in own]
+        self._cursors = [
+            _Cursor(file, keys.places, keys.digests) for file in own for keys in [file.keys()]
+        ]
 
     def following(self, digest: bytes) -> Known | None:
-        """The answer under a key, if it comes right after the one taken last."""
+        """The answer under a key, if it comes right after the one taken last; it is taken."""
         for cursor in self._cursors:
-            known = cursor.look(digest)
-            if known is not None:
-                return known
+            at, digests = cursor.next, cursor.digests
+            if digests[at : at + KEY_BYTES] == digest:
+                cursor.next += KEY_BYTES
+                cursor.taken += 1
+                return Known(cursor.file, cursor.places[at // KEY_BYTES], digest)
         return None
 
     def search(self, digest: bytes) -> Iterator[Known]:
@@ -95,21 +105,25 @@ class Ledger:
             self._files = self._all_files()
             self._by_path = {file.path: file for file in self._files}
             self._index = _index(self._files, self._base_folder)
-        yield from self._found(self._index, self._files, digest)
+        if len(self._index):
+            yield from self._found(self._index, self._files, digest)
 
-    def use(self, known: Known) -> None:
-        """An answer was taken: the next row's is looked for behind it."""
-        self._own_used += known.file is self._own
+    def use(self, found: Known) -> None:
+        """An answer that was searched is taken: the next row's is looked for behind it."""
+        keys = found.file.keys()
+        following = (bisect_left(keys.places, found.place) + 1) * KEY_BYTES
         for cursor in self._cursors:
-            if cursor.file is known.file:
-                cursor.next = known.record + 1
+            if cursor.file is found.file:
+                cursor.next = following
+                cursor.taken += 1
                 return
         own = len(self._left) + (self._own is not None)
-        self._cursors[own:] = [_Cursor(known.file, known.file.keys(), known.record + 1)]
+        self._cursors[own:] = [_Cursor(found.file, keys.places, keys.digests, following)]
 
     def holds_unused(self) -> bool:
         """Whether the shard's own finished rows have answers that were not taken."""
-        return self._own is not None and self._own_used < len(self._own.keys())
+        taken = sum(cursor.taken for cursor in self._cursors if cursor.file is self._own)
+        return self._own is not None and taken < len(self._own.keys())
 
     def replaced(self, target: Shard, *, kept: bool) -> None:
         """The shard's rows are new; `kept`: the old ones lie beside them."""
@@ -147,7 +161,7 @@ class Ledger:
                 continue
             keys = self._opened(file)
             if record < len(keys) and keys.digest(record) == digest:
-                yield Known(file, record, keys.places[record], digest)
+                yield Known(file, keys.places[record], digest)
 
     def _opened(self, file: AnswerFile) -> Keys:
         if file not in self._open:
@@ -158,20 +172,20 @@ class Ledger:
         return file.keys()
 
 
+@dataclass(slots=True)
 class _Cursor:
-    """Goes through one file's answers in the order of its rows."""
+    """Goes through one file's answers in the order of its rows.
 
-    def __init__(self, file: AnswerFile, keys: Keys, following: int = 0) -> None:
-        self.file = file
-        self.next = following
-        self._keys = keys
+    Attributes:
+        next: Where in `digests` the key of the next answer begins.
+        taken: How many answers of the file were taken.
+    """
 
-    def look(self, digest: bytes) -> Known | None:
-        """The next answer, if it has that key."""
-        at, keys = self.next, self._keys
-        if keys.digests[at * KEY_BYTES : (at + 1) * KEY_BYTES] != digest:
-            return None
-        return Known(self.file, at, keys.places[at], digest)
+    file: AnswerFile
+    places: "array[int]"
+    digests: bytes | bytearray
+    next: int = 0
+    taken: int = 0
 
 
 def _index(files: list[AnswerFile], folder: Path) -> KeyIndex:

@@ -19,7 +19,7 @@ from dataflow_dagster.rows import (
     encode,
 )
 from dataflow_dagster.steps.inputs import Work
-from dataflow_dagster.steps.ledger import Known, Ledger
+from dataflow_dagster.steps.ledger import Known
 from dataflow_dagster.steps.manifest import Manifest, Tally
 from dataflow_dagster.steps.part import PartWriter, RowsMismatchError
 from dataflow_dagster.steps.shard import Shard
@@ -162,17 +162,20 @@ class ShardRun:
         if ledger is None:
             return False
         known = ledger.following(work.digest)
-        if known is not None and self._take(ledger, work, known):
+        if known is not None and self._take(work, known):
             return True
-        return any(self._take(ledger, work, other) for other in ledger.search(work.digest))
+        for other in ledger.search(work.digest):
+            if self._take(work, other):
+                ledger.use(other)
+                return True
+        return False
 
-    def _take(self, ledger: Ledger, work: Work, known: Known) -> bool:
+    def _take(self, work: Work, known: Known) -> bool:
         """Whether an earlier answer could be made this row's."""
         line = self._line_of(work, known)
         if line is None:
             return False
         self._part.append_line(work.number, line, work.digest)
-        ledger.use(known)
         self._tally.reused += 1
         self._run.proven = True
         return True

@@ -42,7 +42,9 @@ def write(shard: Shard, *keys: str, origin: Origin = ORIGIN) -> Shard:
 
 def find(ledger: Ledger, key: str) -> dict[str, Any] | None:
     following = ledger.following(digest(key))
-    for known in [*([following] if following else []), *ledger.search(digest(key))]:
+    if following is not None:
+        return following.answer()
+    for known in ledger.search(digest(key)):
         answer = known.answer()
         if answer is not None:
             ledger.use(known)
