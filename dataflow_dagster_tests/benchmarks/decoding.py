@@ -48,8 +48,8 @@ def by_loop(paths: list[str]) -> float:
 
 def by_step(pipeline: PipelineSpec, paths: list[str]) -> float:
     """Seconds of a step's preparing; the start of its processes is not counted."""
-    preparer = Preparer(pipeline, pipeline.steps[0])
-    given = [Work(at, {}, Given(at, 0, image=path)) for at, path in enumerate(paths)]
+    preparer = Preparer(pipeline, pipeline.steps[0], _given)
+    given = [Work(at, {}, value=path) for at, path in enumerate(paths)]
     list(preparer.prepare(iter(given[:WARM])))
     began = time.perf_counter()
     for _, request in preparer.prepare(iter(given)):
@@ -69,6 +69,10 @@ def pictures(folder: Path) -> list[str]:
     for number in range(PICTURES):
         (folder / f"{number}.jpg").write_bytes(content)
     return [str(folder / f"{number}.jpg") for number in range(PICTURES)]
+
+
+def _given(work: Work) -> Given:
+    return Given(work.number, 0, image=work.value)
 
 
 def main() -> None:
