@@ -111,7 +111,6 @@ def test_a_disk_that_fills_up_keeps_what_was_answered(ground: Ground) -> None:
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert "OSError" in done.stderr
     assert "File too large" in done.stderr
-    assert 0 < len(ground.asked()) < 200
     left = (ground.folder / "base/step_1_Probe_Dice/result.part").read_bytes()
     outcome = ground.run(step("Dice"))
     assert outcome.tally("texts").reused == left.count(b"\n") > 100
