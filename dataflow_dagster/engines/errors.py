@@ -9,6 +9,14 @@ class EngineRefusedError(RuntimeError):
     """A server that will answer no row: a wrong key, an unknown model, or it has gone."""
 
 
+class EngineDiedError(RuntimeError):
+    """The processes of an engine die again and again without an answer."""
+
+
+class StalledError(RuntimeError):
+    """An engine has been silent for too long; it and all its processes were killed."""
+
+
 class UnfitSettingError(ValueError):
     """An engine that is asked for something it cannot do.
 
@@ -22,3 +30,8 @@ class UnfitSettingError(ValueError):
         super().__init__(f"config key '{setting}': {given!r} cannot be used here; {allowed}")
         self.setting = setting
         self.given = given
+        self._allowed = allowed
+
+    def __reduce__(self) -> tuple[type["UnfitSettingError"], tuple[str, object, str]]:
+        """What pickle makes a copy of, to travel from a replica to its step."""
+        return type(self), (self.setting, self.given, self._allowed)

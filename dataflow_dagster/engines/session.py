@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from dataflow_dagster.rows import RowError
 
@@ -61,6 +61,21 @@ class Session(Protocol):
     def close(self) -> None:
         """Give back memory, GPU and child processes. Called once."""
         ...
+
+
+@runtime_checkable
+class Noting(Protocol):
+    """A session that has something to say of itself, which then stands in the manifest."""
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """Such as ``batch_size: 4, for want of memory``; may change with every row."""
+        ...
+
+
+def notes_of(session: Session) -> Mapping[str, str]:
+    """A session's notes; empty for one that takes none."""
+    return session.notes if isinstance(session, Noting) else {}
 
 
 @dataclass(frozen=True, slots=True)

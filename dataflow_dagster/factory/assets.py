@@ -61,6 +61,7 @@ class PipelineAssets:
             description=said,
             above=above,
             resources=step.resources,
+            retries=0 if step.stall_timeout_s is None else 1,
             pictures=model.writes == "image",
         )
 
@@ -76,6 +77,7 @@ class PipelineAssets:
         description: str,
         above: str | None,
         resources: Resources | None = None,
+        retries: int = 0,
         pictures: bool = False,
     ) -> dg.AssetsDefinition:
         pipeline, key, checked = self._pipeline, self.key(name), name != RESULTS
@@ -95,6 +97,7 @@ class PipelineAssets:
             kinds={"python", pipeline.format},
             metadata=_definition_metadata(str(self._layout.stem(name)), resources),
             pool=None if resources is None else resources.pool,
+            retry_policy=dg.RetryPolicy(max_retries=retries) if retries else None,
             op_tags={} if resources is None else op_tags(resources),
             check_specs=[failed_share_spec(key, pipeline.max_failed)] if checked else [],
         )

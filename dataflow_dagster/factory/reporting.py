@@ -21,12 +21,16 @@ class StepReport:
     Args:
         context: Gets a line every ten seconds.
         asset: Names the step.
+
+    Attributes:
+        who: Asset and run, for other runs' logs.
     """
 
     def __init__(self, context: dg.AssetExecutionContext, asset: str) -> None:
         folder = os.environ.get(PROGRESS_FOLDER)
         self._log = context.log
         self._asset = asset
+        self.who = f"{context.asset_key.to_user_string()} of run {context.run.run_id[:8]}"
         self._file = None if folder is None else Path(folder) / f"{asset}.json"
         self._rows = 0
         self._failed = 0

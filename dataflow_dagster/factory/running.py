@@ -8,8 +8,10 @@ from typing import Any
 import dagster as dg
 
 from dataflow_dagster.engines.errors import (
+    EngineDiedError,
     EngineMissingError,
     EngineRefusedError,
+    StalledError,
     UnfitSettingError,
 )
 from dataflow_dagster.factory.checks import failed_share
@@ -34,6 +36,7 @@ from dataflow_dagster.steps.shard_run import HopelessStepError
 TOLD_PLAINLY = (
     BrokenShardError,
     DecoderError,
+    EngineDiedError,
     EngineMissingError,
     EngineRefusedError,
     HopelessStepError,
@@ -42,10 +45,14 @@ TOLD_PLAINLY = (
     PipelineError,
     RowsMismatchError,
     ShardBusyError,
+    StalledError,
     TooFewGpusError,
     UnfitSettingError,
 )
 """Errors whose message says all a person needs; the run shows it without our call stack."""
+
+WORTH_A_RETRY = (EngineDiedError, OSError, StalledError)
+"""Those of them that another try, by a retry policy, may be spared."""
 
 
 class RunOptions(dg.Config):
@@ -90,7 +97,9 @@ class Materialization:
         except TOLD_PLAINLY as error:
             kind = type(error).__name__
             said = f"{kind}: {error}" if isinstance(error, OSError) else str(error)
-            raise dg.Failure(description=said, allow_retries=isinstance(error, OSError)) from None
+            raise dg.Failure(
+                description=said, allow_retries=isinstance(error, WORTH_A_RETRY)
+            ) from None
 
     def _written(
         self,

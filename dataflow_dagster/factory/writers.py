@@ -5,11 +5,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dataflow_dagster.engines.guard import guarded
 from dataflow_dagster.factory.partitions import place_of
 from dataflow_dagster.factory.reporting import StepReport
 from dataflow_dagster.io_managers.files import RowsIOManager
 from dataflow_dagster.io_managers.rows import Shards
 from dataflow_dagster.resources.gpus import leased_gpus
+from dataflow_dagster.resources.variables import set_variables
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.answering import StepRun
 from dataflow_dagster.steps.manifest import Manifest
@@ -64,18 +66,24 @@ def raw_meta_writer(job: Job) -> Generator[WriteShard]:
 
 
 def step_writer(step: StepSpec) -> Writer:
-    """Answers rows by the step's model, on the GPUs it states, opened once for all shards."""
+    """Answers rows by the step's model, on the GPUs it states, opened once for all shards.
+
+    Nothing the engine starts outlives the step's process, and that process not its run's.
+    """
 
     @contextmanager
     def writer(job: Job) -> Generator[WriteShard]:
+        ready = job.pipeline.steps[step.position - 1]  # its variables are resolved
         with (
-            leased_gpus(step.resources.gpus, job.report.say),
-            StepRun(
-                job.pipeline,
-                job.pipeline.steps[step.position - 1],
-                recompute=job.recompute,
-                progress=job.report,
-            ) as run,
+            set_variables(ready.resources.variables()),
+            guarded() as guard,
+            leased_gpus(
+                ready.resources.gpus,
+                job.report.say,
+                who=job.report.who,
+                keep=None if guard is None else guard.keep,
+            ),
+            StepRun(job.pipeline, ready, recompute=job.recompute, progress=job.report) as run,
         ):
 
             def write(key: str | None) -> Done:

@@ -3,12 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from math import prod
+from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from dataflow_dagster.engines.session import Engine, Request, Session
 from dataflow_dagster.rows import Medium
+
+SPLITTING: Final = ("tensor_parallel_size", "pipeline_parallel_size")
+"""Config keys that split one copy of a model over several GPUs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,10 @@ class Model(BaseModel, ABC):
     @abstractmethod
     def open(self, engine: Engine) -> Session:
         """Load the model into `engine`. Heavy libraries are imported here and not before."""
+
+    def gpus_of_one(self) -> int:
+        """GPUs that one copy of the model is split over: the product of its ``…_parallel_size``."""
+        return prod(getattr(self, key) for key in SPLITTING if key in type(self).model_fields)
 
     def key_settings(self) -> dict[str, Any]:
         """All of this declaration that decides an answer: what goes into every row's key."""

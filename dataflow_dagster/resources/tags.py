@@ -13,5 +13,6 @@ def op_tags(resources: Resources) -> dict[str, str]:
 
 
 def stated(resources: Resources) -> dict[str, Any]:
-    """Resources that are set; 0 is set, None is not."""
-    return resources.model_dump(exclude_none=True)
+    """Resources that are set; 0 is set, None is not. Of `env` the names alone."""
+    values = resources.model_dump(exclude_none=True, exclude={"env"})
+    return {**values, "env": ", ".join(resources.env)} if resources.env else values

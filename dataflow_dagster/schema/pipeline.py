@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, Field, SerializeAsAny
+from pydantic import BaseModel, Field, SecretStr, SerializeAsAny
 
 from dataflow_dagster.models.declaration import Model
 from dataflow_dagster.rows import (
@@ -57,6 +57,13 @@ TagKey = Annotated[str, _text(_TAG_KEY, "a key of letters, digits and _ . -, up 
 Pool = Annotated[str, _text(r"^[^\s$]+\Z", "a pool's name, without spaces")]
 Quantity = Annotated[str, _text(_QUANTITY, "a Kubernetes quantity such as 32Gi or 500M")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Variable = Annotated[
+    str,
+    _text(
+        r"^(?!CUDA_VISIBLE_DEVICES\Z|DATAFLOW_GPUS\Z)[A-Za-z_][A-Za-z0-9_]*\Z",
+        "a variable's name; which GPUs a step sees is said by 'gpus'",
+    ),
+]
 Cores = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -67,15 +74,24 @@ class _Strict(BaseModel, strict=True, frozen=True, extra="forbid", regex_engine=
 class Resources(_Strict, frozen=True):
     """What a step's process asks for. None: nothing said, which is not 0."""
 
-    gpus: int | None = Field(default=None, ge=0, description="GPUs the step's process sees")
+    gpus: int | None = Field(default=None, ge=0, description="GPUs the step holds, replicas' too")
     pool: Pool | None = Field(default=None, description="Dagster pool that limits concurrent steps")
     cpus: Cores | None = Field(default=None, description="CPU cores")
     memory: Quantity | None = Field(default=None, description="memory, as Kubernetes writes it")
+    env: dict[Variable, SecretStr] | None = Field(
+        default=None, description="environment variables of the step's process; never shown"
+    )
 
     def merged_over(self, default: "Resources") -> "Resources":
-        """Each value of ours, and where we say nothing, that of `default`."""
+        """Each value of ours, and where we say nothing, that of `default`; so each variable too."""
         said = {name: value for name, value in self if value is not None}
+        if self.env is not None and default.env is not None:
+            said["env"] = {**default.env, **self.env}
         return default.model_copy(update=said)
+
+    def variables(self) -> dict[str, str]:
+        """`env` in plain text, for a process's environment and nothing else."""
+        return {name: value.get_secret_value() for name, value in (self.env or {}).items()}
 
 
 class StepOptions(_Strict, frozen=True):
@@ -86,6 +102,12 @@ class StepOptions(_Strict, frozen=True):
     input_key: Column | None = Field(default=None, description="column the step reads")
     output_key: Column | None = Field(default=None, description="column its answer lands in")
     resources: Resources = Field(default=Resources(), description="what its process asks for")
+    replicas: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = Field(
+        default=1, description="copies of the model that share the rows; auto: as gpus allow"
+    )
+    stall_timeout_s: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="longest silence of the engine"
+    )
 
 
 class StepKeys(StepOptions, frozen=True):
@@ -121,6 +143,13 @@ class StepSpec(StepOptions, frozen=True):
         """``type/Class``, ``type/Class#2``: what seeds hang on, the same when others come or go."""
         identity = f"{self.type}/{type(self.config).__name__}"
         return identity if self.occurrence == 1 else f"{identity}#{self.occurrence}"
+
+    @property
+    def copies(self) -> int:
+        """`replicas` as a number: ``auto`` is as many as `resources` has GPUs for."""
+        if self.replicas != "auto":
+            return self.replicas
+        return max(1, (self.resources.gpus or 0) // self.config.gpus_of_one())
 
 
 class PipelineOptions(_Strict, frozen=True):

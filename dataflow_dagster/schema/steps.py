@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from dataflow_dagster import registry
 from dataflow_dagster.models.declaration import Model
+from dataflow_dagster.schema.devices import check_devices
 from dataflow_dagster.schema.errors import KeyPath
 from dataflow_dagster.schema.findings import Findings
 from dataflow_dagster.schema.misplacement import misplaced_in_config
@@ -69,6 +70,7 @@ def step_specs(
         }
         specs.append(StepSpec.model_validate(options))
         _check_input(specs, findings)
+        check_devices(specs[-1], findings)
     return tuple(specs)
 
 

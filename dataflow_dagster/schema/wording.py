@@ -120,7 +120,7 @@ def _given(detail: ErrorDetails, field: Schema | None) -> str:
 
 
 def _hint(value: object, field: Schema | None) -> str:
-    wants_text = "'string'" in str(field)
+    wants_text = "'string'" in str(field) and "'integer'" not in str(field)
     match value:
         case str() if "${" in value and not wants_text:
             return " (${NAME} can stand for text only)"

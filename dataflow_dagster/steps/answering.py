@@ -1,10 +1,14 @@
 """A model step over its shards, with one engine for all of them."""
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from functools import partial
 from types import TracebackType
 
-from dataflow_dagster.engines.session import Engine, Request, Session
+from dataflow_dagster.engines.replicas import Plan, Replicas
+from dataflow_dagster.engines.session import Engine, Request, Session, notes_of
 from dataflow_dagster.rows import RowError, fingerprint
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.inputs import InputReader, Work
@@ -105,8 +109,21 @@ class StepRun:
                 f"{self.step.name} runs on {engine.name} {engine.version},"
                 f" {engine.precision}, {engine.device}"
             )
-            self._session = self.step.config.open(engine)
+            self._session = self._open(engine)
         return self._session
+
+    def engine_notes(self) -> dict[str, str]:
+        """The engine, and what its session has to say of itself, for the manifest."""
+        notes = {} if self._session is None else notes_of(self._session)
+        return {**asdict(self.engine), **notes}
+
+    def _open(self, engine: Engine) -> Session:
+        step = self.step
+        if step.copies == 1 and step.stall_timeout_s is None:
+            return step.config.open(engine)
+        devices = os.environ["CUDA_VISIBLE_DEVICES"].split(",") if step.resources.gpus else ()
+        plan = Plan(step.copies, devices, step.stall_timeout_s)
+        return Replicas(partial(step.config.open, engine), plan, self.progress.say)
 
     def prepare(self, work: Iterator[Work]) -> Iterator[tuple[Work, Request | RowError]]:
         """Requests, as `Preparer.prepare` makes them."""

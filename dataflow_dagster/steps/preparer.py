@@ -15,6 +15,8 @@ from dataflow_dagster.steps.inputs import Work
 from dataflow_dagster.steps.prepare import map_ahead
 
 AHEAD: Final = 32
+AHEAD_OF_A_REPLICA: Final = 8
+"""So many more for each copy of the model beyond the first."""
 _MOST_WORKERS: Final = 16
 
 Prepared = tuple[Work, Request | RowError]
@@ -40,6 +42,7 @@ class Preparer:
         self._request: Callable[[Given], Request] = step.config.request
         self._texts = step.config.reads == "text"
         self._workers = workers(step)
+        self._ahead = AHEAD + AHEAD_OF_A_REPLICA * (step.copies - 1)
         self._limit_s = pipeline.media_timeout
         self._threads: ThreadPoolExecutor | None = None
         self._decoders: Decoders[Given, Request] | None = None
@@ -49,8 +52,8 @@ class Preparer:
         if self._texts:
             return map(self._here, work)
         if can_travel(self._request):
-            return map_ahead(self._in_process, work, AHEAD)
-        return map_ahead(self._in_thread, work, AHEAD)
+            return map_ahead(self._in_process, work, self._ahead)
+        return map_ahead(self._in_thread, work, self._ahead)
 
     def close(self) -> None:
         """End what is under way."""

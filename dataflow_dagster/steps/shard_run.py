@@ -3,7 +3,6 @@
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import asdict
 from itertools import chain
 from typing import Any
 
@@ -76,7 +75,7 @@ class ShardRun:
                 source=source_version,
                 data_version=data_version,
                 tally=self._tally,
-                engine=asdict(self._run.engine),
+                engine=self._run.engine_notes(),
                 origin=self._run.origin,
             )
 

@@ -1,9 +1,9 @@
 """What the run of one shard needs of the run of its step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from dataflow_dagster.engines.session import Engine, Request, Session
+from dataflow_dagster.engines.session import Request, Session
 from dataflow_dagster.rows import RowError
 from dataflow_dagster.schema.pipeline import StepSpec
 from dataflow_dagster.steps.inputs import InputReader, Work
@@ -29,11 +29,6 @@ class StepAtWork(Protocol):
         ...
 
     @property
-    def engine(self) -> Engine:
-        """Which engine answers."""
-        ...
-
-    @property
     def shard_fingerprint(self) -> str:
         """Stands in the manifest."""
         ...
@@ -56,6 +51,10 @@ class StepAtWork(Protocol):
     @property
     def progress(self) -> Progress:
         """Is told of rows done."""
+        ...
+
+    def engine_notes(self) -> Mapping[str, str]:
+        """Which engine answers, and what its session has to say of itself."""
         ...
 
     def session(self) -> Session:

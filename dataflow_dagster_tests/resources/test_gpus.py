@@ -4,6 +4,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from dataflow_dagster.resources.gpus import TooFewGpusError, leased_gpus, machine_gpus
@@ -14,7 +15,7 @@ from dataflow_dagster_tests.toys.runs import failure_of, materialize
 HOLD = """
 import os, sys
 from dataflow_dagster.resources.gpus import leased_gpus
-with leased_gpus(1, lambda line: print(line, flush=True)) as held:
+with leased_gpus(int(sys.argv[1]), lambda line: print(line, flush=True), who="a step") as held:
     assert os.environ["CUDA_VISIBLE_DEVICES"] == ",".join(held)
     print("holds", *held, flush=True)
     sys.stdin.read()
@@ -35,10 +36,10 @@ def _silent(line: str) -> None:
     raise AssertionError(line)
 
 
-def _holder(folder: Path) -> subprocess.Popen[str]:
+def _holder(folder: Path, wanted: int = 1) -> subprocess.Popen[str]:
     extra = {"DATAFLOW_GPUS": "0,1", "TMPDIR": str(folder)}
     return subprocess.Popen(
-        [sys.executable, "-c", HOLD],
+        [sys.executable, "-c", HOLD, str(wanted)],
         env=environment(folder, extra),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -57,8 +58,10 @@ def test_a_third_process_waits_until_a_holder_is_killed(gpus: Path) -> None:
     held = {_line(first), _line(second)}
     assert held == {"holds 0", "holds 1"}
     third = _holder(gpus)
-    assert _line(third) == "waiting for 1 of 2 GPUs: other steps hold them"
+    told = _line(third)
+    assert told.startswith("waiting for 1 of 2 GPUs; 0: a step (process ")
     first.kill()
+    assert _line(third).startswith("got GPU ")
     assert _line(third) in held
     for process in (second, third):
         process.communicate(timeout=10)
@@ -72,6 +75,29 @@ def test_one_process_gets_both_or_distinct_ones(gpus: Path) -> None:
     with leased_gpus(1, _silent) as one, leased_gpus(1, _silent) as other:
         assert (one, other) == (["0"], ["1"])
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"
+
+
+@pytest.mark.timeout(60)
+def test_who_waits_sleeps_and_none_is_overtaken(gpus: Path) -> None:
+    with leased_gpus(2, _silent):
+        both = _holder(gpus, wanted=2)
+        assert _line(both).startswith("waiting for 2 of 2")
+        one = _holder(gpus)
+        assert _line(one).startswith("waiting for 1 of 2")
+        used = _cpu_s(both) + _cpu_s(one)
+        time.sleep(1)
+        assert _cpu_s(both) + _cpu_s(one) == used
+    assert _line(both) == "got GPU 0, 1"
+    assert _line(both) == "holds 0 1"
+    both.kill()
+    assert _line(one) in {"got GPU 0", "got GPU 1"}
+    for process in (both, one):
+        process.communicate(timeout=10)
+
+
+def _cpu_s(process: subprocess.Popen[str]) -> float:
+    times = psutil.Process(process.pid).cpu_times()
+    return times.user + times.system
 
 
 def test_the_variable_is_put_back(gpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:

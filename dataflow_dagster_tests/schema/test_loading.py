@@ -66,6 +66,7 @@ def test_a_whole_pipeline_is_understood() -> None:
         "pool": None,
         "cpus": 2.0,
         "memory": "32Gi",
+        "env": None,
     }
     assert spec.warnings == ()
 

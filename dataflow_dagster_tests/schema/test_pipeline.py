@@ -70,3 +70,11 @@ def test_what_is_no_quantity_of_memory_is_not(memory: str) -> None:
 def test_a_key_takes_what_it_means_and_nothing_else(key: str, good: object, bad: object) -> None:
     assert _accepts(**{key: good})
     assert not _accepts(**{key: bad})
+
+
+def test_variables_of_a_step_are_put_over_those_of_its_pipeline_one_by_one() -> None:
+    default = Resources.model_validate({"gpus": 0, "env": {"A": "1", "B": "2"}})
+    own = Resources.model_validate({"env": {"B": "3"}})
+    merged = own.merged_over(default)
+    assert (merged.gpus, merged.variables()) == (0, {"A": "1", "B": "3"})
+    assert Resources().merged_over(default) == default

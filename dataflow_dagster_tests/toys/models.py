@@ -26,6 +26,7 @@ class ToySession:
         for request in requests:
             if request.prompt == self._toy.dies_at:
                 os._exit(9)
+            self._toy.hang()
             time.sleep(self._toy.pause_s)
             yield request.number, self._toy.answer(request)
 
@@ -39,16 +40,18 @@ class Toy(Model):
     Attributes:
         trace: A file that gets a line ``open <CUDA_VISIBLE_DEVICES>`` for each opening.
         dies_at: The process dies at a row with this prompt.
+        hangs_once: A file; a process that finds it absent makes it, and hangs.
         pause_s: Seconds a row takes.
     """
 
     outside_key: ClassVar[frozenset[str]] = frozenset(
-        {"api_key", "batch_size", "dies_at", "pause_s", "trace"}
+        {"api_key", "batch_size", "dies_at", "hangs_once", "pause_s", "trace"}
     )
 
     api_key: SecretStr | None = None
     batch_size: int = 1
     dies_at: str | None = None
+    hangs_once: str | None = None
     pause_s: float = 0.0
     trace: str | None = None
 
@@ -61,6 +64,11 @@ class Toy(Model):
 
     def answer(self, request: Request) -> Answer | RowError:
         raise NotImplementedError
+
+    def hang(self) -> None:
+        if self.hangs_once is not None and not Path(self.hangs_once).exists():
+            Path(self.hangs_once).touch()
+            time.sleep(1000)
 
     def note(self, line: str) -> None:
         if self.trace is not None:

@@ -1,0 +1,90 @@
+"""Real processes, killed as the kernel kills: nothing of them may be left."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dataflow_dagster_tests.toys.process import environment
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="process groups are read from /proc"),
+    pytest.mark.timeout(120),
+]
+Start = Callable[[str], subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts `guarded`, told how its step goes on."""
+    extra = {"DATAFLOW_GPUS": "0", "TMPDIR": str(tmp_path)}
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def start(how: str) -> subprocess.Popen[bytes]:
+        module = "dataflow_dagster_tests.engines.guarded"
+        command = [sys.executable, "-m", module, str(tmp_path / "trace"), how]
+        begun.append(subprocess.Popen(command, env=environment(tmp_path, extra)))
+        return begun[-1]
+
+    yield start
+    for process in begun:
+        process.kill()
+        process.wait()
+
+
+def within(seconds: float, condition: Callable[[], bool]) -> bool:
+    until = time.monotonic() + seconds
+    while not (met := condition()) and time.monotonic() < until:
+        time.sleep(0.02)
+    return met
+
+
+def alive(*processes: int) -> list[int]:
+    """Those that run, or that are not yet over."""
+    known = {process.pid: process for process in psutil.process_iter(["status"])}
+    return [p for p in processes if p in known and known[p].info["status"] != "zombie"]
+
+
+def lines(folder: Path, count: int) -> list[str]:
+    trace = folder / "trace"
+    within(30, lambda: trace.exists() and len(trace.read_text().splitlines()) >= count)
+    return trace.read_text().splitlines()
+
+
+def processes(line: str) -> tuple[int, int, int]:
+    step, child, forked = map(int, line.split())
+    return step, child, forked
+
+
+def test_a_process_killed_takes_its_children_along_and_frees_its_gpu(
+    start: Start, tmp_path: Path
+) -> None:
+    start("stays")
+    first = processes(lines(tmp_path, 1)[0])
+    assert alive(*first) == list(first)
+    start("stays")
+    os.kill(first[0], signal.SIGKILL)
+    assert within(10, lambda: not alive(*first))
+    second = processes(lines(tmp_path, 2)[1])
+    assert alive(*second) == list(second)
+
+
+def test_a_parent_killed_takes_all_of_it_along(start: Start, tmp_path: Path) -> None:
+    parent = start("stays")
+    all_of_it = processes(lines(tmp_path, 1)[0])
+    parent.kill()
+    assert within(10, lambda: not alive(*all_of_it))
+
+
+def test_what_was_forgotten_is_ended_and_the_process_goes_on(start: Start, tmp_path: Path) -> None:
+    start("ends")
+    told = lines(tmp_path, 2)
+    assert told[1] == "ended"
+    step, *children = processes(told[0])
+    assert alive(step, *children) == [step]
