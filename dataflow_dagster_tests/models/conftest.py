@@ -1,6 +1,5 @@
 import os
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from dataflow_dagster.engines.vllm_terms import engine_arguments
 from dataflow_dagster_tests.engines.checkpoints import vision_language
 from dataflow_dagster_tests.engines.checkpoints.sd3 import sd3
 from dataflow_dagster_tests.engines.requests import FLUX, LLAVA
+from dataflow_dagster_tests.requirements import require
 
 Checkpoint = Callable[[str], str]
 
@@ -29,10 +29,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     folder = tmp_path_factory.mktemp("checkpoints")
 
     def build(name: str) -> str:
-        if name in NEED_TORCHVISION and find_spec("torchvision") is None:
-            if os.environ.get("CI"):
-                pytest.fail("CI runs with torchvision installed")
-            pytest.skip(f"transformers needs torchvision for {name}")
+        if name in NEED_TORCHVISION:
+            require("torchvision", f"transformers needs torchvision for {name}")
         if name not in built:
             torch.manual_seed(0)  # for the few weights that keep what they are made with
             built[name] = builders[name](folder / name)

@@ -10,6 +10,7 @@ from dataflow_dagster.models.declaration import Given, Model
 from dataflow_dagster_tests.engines.requests import answer, answer_once
 from dataflow_dagster_tests.models.conftest import Checkpoint
 from dataflow_dagster_tests.models.models_table import MODELS, ModelRow
+from dataflow_dagster_tests.requirements import require
 
 GENERATORS = [row for row in MODELS if row.checkpoint and row.writes == "image"]
 every_generator = pytest.mark.parametrize("row", GENERATORS, ids=lambda row: row.name)
@@ -187,7 +188,7 @@ def test_quantization_without_its_library_tells_what_to_install(
 
 @pytest.mark.filterwarnings("ignore:.*Quanto:FutureWarning")
 def test_quantized_weights_draw_nearly_the_same(checkpoint: Checkpoint) -> None:
-    pytest.importorskip("optimum.quanto", reason="optimum-quanto is not installed")
+    require("optimum.quanto", "optimum-quanto is not installed")
     (plain,) = drawn_once(model(FLUX, checkpoint), [RED])
     (quantized,) = drawn_once(model(FLUX, checkpoint, quantization="int8"), [RED])
     assert 0 < abs(quantized.astype(int) - plain.astype(int)).mean() < 1

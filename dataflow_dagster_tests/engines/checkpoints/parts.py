@@ -74,18 +74,24 @@ def tower(**changes: Any) -> dict[str, Any]:
 
 @torch.no_grad()
 def save(
-    model: Any, processor: Any, folder: Path, *, renamed: Mapping[str, str] | None = None
+    model: Any,
+    processor: Any,
+    folder: Path,
+    *,
+    renamed: Mapping[str, str] | None = None,
+    spread: float = 0.15,
 ) -> str:
     """Weights large enough for every picture to get an answer of its own, made of `LETTERS`.
 
     Args:
         renamed: Beginnings of weights' names as transformers 5 writes them → as they are on the
             Hub, which vLLM wants.
+        spread: Standard deviation of the weights.
     """
-    own = torch.Generator().manual_seed(0)
+    own = torch.Generator(model.device).manual_seed(0)
     for weights in model.parameters():
         if weights.dim() > 1:
-            weights.normal_(0, 0.15, generator=own)
+            weights.normal_(0, spread, generator=own)
         elif weights.numel() == 1:
             weights.fill_(0.5)  # gates of Mllama's that start shut
     words = processor.tokenizer
