@@ -13,12 +13,12 @@ def natural(size: tuple[int, int], seed: int) -> Image.Image:
     width, height = size
     rng = np.random.default_rng(seed)
     down, across = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
-    falling = 1 / np.maximum(np.hypot(down, across), 1 / max(size))
+    falling = np.maximum(np.hypot(down, across), 1 / max(size)) ** -1.2
     planes: list[np.ndarray] = []
     for _ in range(3):
         phases = np.exp(2j * np.pi * rng.random(falling.shape))
         plane = np.fft.irfft2(falling * phases, s=(height, width))
         planes.append(plane / plane.std())
     light, warm, cold = planes
-    channels = np.stack([light + 0.4 * warm, light, light + 0.4 * cold], axis=-1)
+    channels = np.stack([light + 0.2 * warm, light, light + 0.2 * cold], axis=-1)
     return Image.fromarray(np.clip(128 + 50 * channels, 0, 255).astype(np.uint8))

@@ -47,15 +47,32 @@ def revision(model_path: str) -> str:
 
 def stored_precision(model_path: str) -> str | None:
     """The precision that ``config.json`` in the folder names; None where it is not known."""
-    file = Path(model_path) / "config.json"
-    if not file.is_file():
-        return None
-    config = cast("dict[str, Any]", json.loads(file.read_text(encoding="utf-8")))
-    for part in (config, config.get("text_config") or {}):
+    for part in _config_parts(model_path):
         name = str(part.get("dtype") or part.get("torch_dtype")).removeprefix("torch.")
         if name in PRECISIONS:
             return name
     return None
+
+
+def context_length(model_path: str) -> int | None:
+    """The most tokens that ``config.json`` in the folder gives the model; None where not known.
+
+    A model whose positions are scaled takes more than it says, which its engine works out.
+    """
+    parts = _config_parts(model_path)
+    if any(part.get("rope_scaling") for part in parts):
+        return None
+    lengths = (part.get("max_position_embeddings") for part in reversed(parts))
+    return next((length for length in lengths if isinstance(length, int)), None)
+
+
+def _config_parts(model_path: str) -> list[dict[str, Any]]:
+    """``config.json`` and its part for the language model; empty where there is no such file."""
+    file = Path(model_path) / "config.json"
+    if not file.is_file():
+        return []
+    config = cast("dict[str, Any]", json.loads(file.read_text(encoding="utf-8")))
+    return [config, config.get("text_config") or {}]
 
 
 def _state(path: Path, folder: Path) -> tuple[str, int, int]:

@@ -2,9 +2,10 @@
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from platform import python_version
 from typing import Any, Final
@@ -14,7 +15,10 @@ from dataflow_dagster.engines.session import Answer, Answered, Engine, Request
 from dataflow_dagster.rows import RowError, fingerprint
 
 TextFunction = Callable[..., Any]
-"""(text, keyword settings) → text; None rejects the row. What it gives is checked."""
+"""(text, keyword settings), or (row=, keyword settings), → text; None rejects the row.
+
+What it gives is checked.
+"""
 
 ENGINE: Final = Engine("python", python_version(), "exact", "cpu")
 
@@ -24,22 +28,27 @@ _FAULTS = (MemoryError, OSError)
 
 @dataclass(frozen=True, slots=True)
 class FunctionSession:
-    """Answers one row after the other, in order."""
+    """Answers one row after the other, in order.
+
+    Attributes:
+        by_row: The function is given the row in place of its text.
+    """
 
     function: TextFunction
     settings: Mapping[str, Any]
+    by_row: bool = False
 
     def answers(self, requests: Iterator[Request]) -> Iterator[Answered]:
         """See `Session.answers`."""
         for request in requests:
-            yield request.number, self._answer(request.prompt)
+            yield request.number, self._answer(request)
 
     def close(self) -> None:
         """See `Session.close`; a function holds nothing."""
 
-    def _answer(self, text: str) -> Answer | RowError:
+    def _answer(self, request: Request) -> Answer | RowError:
         try:
-            made = self.function(text, **self.settings)
+            made = self._called(request)
         except RowError as error:
             return error
         except _FAULTS:
@@ -50,6 +59,11 @@ class FunctionSession:
             return RowError("function_failed", f"{type(fault).__name__}: {fault}")
         return _checked(made)
 
+    def _called(self, request: Request) -> object:
+        if not self.by_row:
+            return self.function(request.prompt, **self.settings)
+        return self.function(row=dict(request.row or {}), **self.settings)
+
 
 def open_function(name: str, settings: Mapping[str, Any]) -> FunctionSession:
     """Import the function and see that it takes `settings`.
@@ -58,27 +72,50 @@ def open_function(name: str, settings: Mapping[str, Any]) -> FunctionSession:
         UnfitSettingError: There is no such function, or it does not take them.
     """
     function = _imported(name)
+    by_row = takes_row(name)
     try:
-        inspect.signature(function).bind("", **settings)
+        if by_row:
+            inspect.signature(function).bind(row={}, **settings)
+        else:
+            inspect.signature(function).bind("", **settings)
     except TypeError as odd:
         raise UnfitSettingError("settings", dict(settings), f"{name}: {odd}") from None
-    return FunctionSession(function, settings)
+    return FunctionSession(function, settings, by_row)
+
+
+def takes_row(name: str) -> bool:
+    """Whether the function has a parameter ``row``; imports it.
+
+    Raises:
+        UnfitSettingError: There is no such function.
+    """
+    try:
+        return "row" in inspect.signature(_imported(name)).parameters
+    except ValueError:  # some builtins tell no signature
+        return False
 
 
 def source_version(name: str) -> str | None:
-    """Hash of the module's file, which is not run; None where there is no such module.
-
-    Packages above it are imported, as Python does to find it.
-    """
-    module = name.partition(":")[0]
-    try:
-        spec = find_spec(module)
-    except ModuleNotFoundError:
-        return None
+    """Hash of the module's file; None where there is no such module. Nothing is imported."""
+    spec = _spec(name.partition(":")[0])
     if spec is None:
         return None
     file = Path(spec.origin or "")
     return fingerprint(file.read_text("utf-8", "replace")) if file.is_file() else spec.name
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    """As `importlib.util.find_spec`, but without importing the packages above the module."""
+    found, path = None, None
+    parts = module.split(".")
+    for depth in range(1, len(parts) + 1):
+        name = ".".join(parts[:depth])
+        specs = (finder.find_spec(name, path) for finder in sys.meta_path)
+        found = next((spec for spec in specs if spec is not None), None)
+        path = None if found is None else found.submodule_search_locations
+        if found is None or (path is None and depth < len(parts)):
+            return None
+    return found
 
 
 def _imported(name: str) -> TextFunction:

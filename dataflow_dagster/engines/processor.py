@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dataflow_dagster.engines.checkpoint import context_length
 from dataflow_dagster.engines.errors import EngineMissingError, UnfitSettingError
 from dataflow_dagster.engines.language import LanguageSettings
 
@@ -50,11 +51,13 @@ def check_beforehand(settings: LanguageSettings, prompt: str) -> None:
     """Tell, before an engine starts, what would leave every row without its answer.
 
     Raises:
-        UnfitSettingError: The prompt with its picture fills `max_model_len` alone, or the
+        UnfitSettingError: The prompt with its picture fills `max_model_len` alone, or, without
+            that, all that the model's own files give it room for; or the
             processor takes no such key of `mm_processor_kwargs`.
     """
     limit = settings.max_model_len
-    if limit is None and not settings.mm_processor_kwargs:
+    own = context_length(settings.model_path) if limit is None else None
+    if limit is None and own is None and not settings.mm_processor_kwargs:
         return
     processor = load_processor(settings.model_path, trust_remote_code=settings.trust_remote_code)
     check_images_kwargs(processor, settings.mm_processor_kwargs)
@@ -67,6 +70,10 @@ def check_beforehand(settings: LanguageSettings, prompt: str) -> None:
             f"prompt and picture alone are {tokens} tokens or more; leave it out, "
             f"or write {wanted} or more to leave room for max_tokens",
         )
+    if own is not None and tokens >= own:
+        begun = f"{prompt[:60]}…" if len(prompt) > 60 else prompt
+        allowed = f"prompt and picture are {tokens} tokens, and the model takes {own} in all"
+        raise UnfitSettingError("prompt", begun, allowed)
 
 
 def _count_tokens(processor: Any, settings: LanguageSettings, prompt: str) -> int:

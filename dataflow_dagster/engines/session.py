@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from dataflow_dagster.rows import RowError
+from dataflow_dagster.rows import Row, RowError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,6 +20,7 @@ class Request:
         prompt: The rendered prompt, template included.
         picture: Decoded, upright, 8-bit RGB; None where the model reads text alone.
         data_url: The picture as ``data:image/…;base64,…``, for engines that send it on.
+        row: All of the row, for functions that take it.
     """
 
     number: int
@@ -27,6 +28,7 @@ class Request:
     prompt: str
     picture: "Image | None" = None
     data_url: str | None = None
+    row: Row | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from dataflow_dagster.engines.session import Engine, Request, Session
-from dataflow_dagster.rows import Medium
+from dataflow_dagster.rows import Medium, Row
 
 SPLITTING: Final = ("tensor_parallel_size", "pipeline_parallel_size")
 """Config keys that split one copy of a model over several GPUs."""
@@ -24,12 +24,14 @@ class Given:
         seed: In [0, 2**63), from (pipeline seed, step, row id, repeat index).
         text: The newest text, or that of the step's ``input_key``; None where the row has none.
         image: Path of the newest picture; None where the row has none.
+        row: All of the row, where the model takes that; not to be changed.
     """
 
     number: int
     seed: int
     text: str | None = None
     image: str | None = None
+    row: Row | None = None
 
 
 class Model(BaseModel, ABC):
@@ -42,6 +44,8 @@ class Model(BaseModel, ABC):
         old_keys: Old spelling of a config key → the field it means.
         outside_key: Fields that never change an answer, only how fast or where it is made.
         code_version: To be raised when this class comes to answer differently.
+        named_by: A field that a step's ``name`` may give in place of this class's name: any name
+            with a colon in it, such as ``my_package.cleaning:clean``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
@@ -52,6 +56,7 @@ class Model(BaseModel, ABC):
     old_keys: ClassVar[Mapping[str, str]] = {}
     outside_key: ClassVar[frozenset[str]] = frozenset()
     code_version: ClassVar[int] = 1
+    named_by: ClassVar[str | None] = None
 
     repeat_time: int = Field(1, ge=1, description="answers asked for per row")
     seed: int | None = Field(None, description="this step's seed; default: the pipeline's")
@@ -71,6 +76,10 @@ class Model(BaseModel, ABC):
         Raises:
             RowError: The row cannot be used.
         """
+
+    def takes_row(self) -> bool:
+        """Whether `Given.row` is wanted; then all of the row decides its answer. Asked at work."""
+        return False
 
     @abstractmethod
     def open(self, engine: Engine) -> Session:

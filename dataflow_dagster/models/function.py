@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from dataflow_dagster.engines.functions import ENGINE, open_function, source_version
+from dataflow_dagster.engines.functions import ENGINE, open_function, source_version, takes_row
 from dataflow_dagster.engines.session import Engine, Request, Session
 from dataflow_dagster.models.declaration import Given, Model
 from dataflow_dagster.registry import register
@@ -19,15 +19,18 @@ class PythonFunction(Model):
 
     ```yaml
     - type: Function
-      name: PythonFunction
+      name: my_package.cleaning:clean_text
       config:
-        function: my_package.cleaning:clean_text
         settings: {most_words: 40}
     ```
 
+    One with a parameter ``row`` is given the row in place of the text, as a dict of the user's
+    columns and ours; then rows without a text are not skipped.
+
     ValueError costs the row (kind ``rejected``), and so does None: the row is kept, with its
     reason. A `RowError` gives the row a kind of its own; any other exception costs the row as
-    ``function_failed``. An edit of the function's module makes all answers anew.
+    ``function_failed``. An edit of the function's module makes all answers anew; what that
+    module imports is not looked at, which is what `version` is for.
     Names are those of entry points:
     https://packaging.python.org/en/latest/specifications/entry-points/#data-model
     """
@@ -36,6 +39,7 @@ class PythonFunction(Model):
     writes: ClassVar[Medium] = "text"
     asset: ClassVar[str] = "texts"
     engines: ClassVar[tuple[str, ...]] = ("python",)
+    named_by: ClassVar[str | None] = "function"
 
     function: str = Field(
         pattern=_NAME,
@@ -43,6 +47,9 @@ class PythonFunction(Model):
         json_schema_extra={"expected": "module:name, such as my_package.cleaning:clean_text"},
     )
     settings: dict[str, Any] = Field({}, description="keyword arguments of every call")
+    version: int = Field(
+        1, description="to be raised when what the function's module imports answers differently"
+    )
 
     @model_validator(mode="after")
     def _is_there(self) -> Self:
@@ -56,8 +63,12 @@ class PythonFunction(Model):
         return ENGINE
 
     def request(self, given: Given) -> Request:
-        """The row's text as it is."""
-        return Request(given.number, given.seed, given.text or "")
+        """The row's text as it is, and the row where the function takes that."""
+        return Request(given.number, given.seed, given.text or "", row=given.row)
+
+    def takes_row(self) -> bool:
+        """See `Model.takes_row`; told by the function's parameters."""
+        return takes_row(self.function)
 
     def open(self, engine: Engine) -> Session:
         """See `Model.open`."""

@@ -1,5 +1,6 @@
 """Texts by a language model on this machine."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -29,6 +30,7 @@ class LocalModelGenerator(TextGenerator):
     Source: https://huggingface.co/Qwen/Qwen2.5-1.5B-Instruct
     """
 
+    old_keys: ClassVar[Mapping[str, str]] = {"n": "repeat_time"}
     outside_key: ClassVar[frozenset[str]] = frozenset(
         {
             "backend",
@@ -72,7 +74,6 @@ class LocalModelGenerator(TextGenerator):
     )
     stop: Stop = None
     max_tokens: int = Field(256, ge=1, description="longest answer in tokens")
-    n: Literal[1] = Field(1, description="answers per request; for more: repeat_time")
     max_model_len: int | None = Field(
         None, ge=2, description="most tokens of prompt and answer; default: the model's"
     )

@@ -1,7 +1,8 @@
 """Texts by a language model behind an API."""
 
 from abc import abstractmethod
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -94,6 +95,8 @@ class APIGenerator(ApiTextGenerator):
     Source: https://platform.openai.com/docs/api-reference/chat/create
     """
 
+    old_keys: ClassVar[Mapping[str, str]] = {"api_base": "base_url", "n": "repeat_time"}
+
     model_id: ModelName = "openai:gpt-4o"
     prompt: str = Field(
         "You are a helpful assistant.",
@@ -102,7 +105,6 @@ class APIGenerator(ApiTextGenerator):
     temperature: Temperature = 0.75
     top_p: TopP = 1
     max_tokens: int = Field(20, ge=1, description="longest answer in tokens")
-    n: Literal[1] = Field(1, description="answers per request; for more: repeat_time")
     stream: bool = Field(False, description="accepted; answers are always taken whole")
 
     def request(self, given: Given) -> Request:

@@ -136,7 +136,7 @@ class StepSpec(StepOptions, frozen=True):
     @property
     def folder(self) -> str:
         """Name of the step's folder under ``base_folder``."""
-        return f"step_{self.position}_{self.type}_{self.name}"
+        return f"step_{self.position}_{self.type}_{self.name.replace(':', '.')}"
 
     @property
     def identity(self) -> str:

@@ -44,7 +44,12 @@ def configured(step: object, at: KeyPath, findings: Findings) -> Configured | No
         return None
     if config is not None and not isinstance(config, dict):
         return Configured(model, None)
-    return Configured(model, _config(model, config or {}, (*at, "config"), findings))
+    values, field = dict(config or {}), _field_of_name(model, str(keys["name"]))
+    if field is not None:
+        if field in values:
+            findings.refuse((*at, "config", field), "is given by the step's 'name' already")
+        values[field] = keys["name"]
+    return Configured(model, _config(model, values, at, findings, field))
 
 
 def step_specs(
@@ -97,6 +102,8 @@ def _model(keys: Keys, at: KeyPath, findings: Findings) -> type[Model] | None:
         known = registry.models()
         if step_type not in known:
             raise registry.UnknownNameError("step type", step_type, list(known))
+        if isinstance(name, str) and (model := _named_by(known[step_type], name)) is not None:
+            return model
         return registry.find(step_type, name) if isinstance(name, str) else None
     except registry.UnknownNameError as error:
         wrong = "name" if step_type in registry.models() else "type"
@@ -104,8 +111,23 @@ def _model(keys: Keys, at: KeyPath, findings: Findings) -> type[Model] | None:
         return None
 
 
+def _named_by(models: Mapping[str, type[Model]], name: str) -> type[Model] | None:
+    """The model of which `name` gives a field; None where it is a model's own name."""
+    if ":" not in name or name in models:
+        return None
+    return next((model for model in models.values() if model.named_by is not None), None)
+
+
+def _field_of_name(model: type[Model], name: str) -> str | None:
+    """The field of ``config`` that the step's ``name`` gives."""
+    return model.named_by if ":" in name else None
+
+
 def _unknown_name(error: registry.UnknownNameError, name: object) -> str:
     message = unknown(f"{error.what} '{error.given}'", error.given, error.allowed)
+    fields = [model.named_by for model in registry.models().get(error.what, {}).values()]
+    if field := next(filter(None, fields), None):
+        message += f", or module:name of a {field}, such as my_package.cleaning:clean_text"
     homes = [kind for kind in registry.models() if isinstance(name, str) and _is_known(kind, name)]
     if not homes:
         return message
@@ -120,7 +142,10 @@ def _is_known(step_type: str, name: str) -> bool:
     return True
 
 
-def _config(model: type[Model], config: Keys, at: KeyPath, findings: Findings) -> Model | None:
+def _config(
+    model: type[Model], config: Keys, step: KeyPath, findings: Findings, by_name: str | None
+) -> Model | None:
+    at = (*step, "config")
     values, spelled = _new_spelling(model, config, at, findings)
     try:
         return model.model_validate(values)
@@ -128,6 +153,7 @@ def _config(model: type[Model], config: Keys, at: KeyPath, findings: Findings) -
         for fault in faults(error, model, values):
             first, *rest = fault.at or ("",)
             where = (*at, spelled.get(str(first), first), *rest) if fault.at else at
+            where = (*step, "name") if first == by_name else where
             hint = misplaced_in_config(str(first)) if fault.unknown_key and not rest else None
             findings.refuse(where, hint or fault.message)
         return None

@@ -16,6 +16,7 @@ from dataflow_dagster.rows import (
     RowError,
     answer_column,
     current,
+    fingerprint,
     key,
     key_state,
     repeat_id,
@@ -67,6 +68,7 @@ class InputReader:
     ) -> None:
         self._step = step
         self._reads = step.config.reads
+        self._takes_row = step.config.takes_row()
         self._newest = current(step.config.reads)
         self._repeats = step.config.repeat_time
         self._identity = step.identity
@@ -113,6 +115,8 @@ class InputReader:
     def given(self, work: Work) -> Given:
         """What the model gets of a row that has an input."""
         row_seed = seed(self._seed, self._identity, work.of, work.repeat)
+        if self._takes_row:
+            return Given(work.number, row_seed, text=work.value, row=work.row)
         if self._reads == "text":
             return Given(work.number, row_seed, text=work.value)
         return Given(work.number, row_seed, image=work.value)
@@ -130,10 +134,19 @@ class InputReader:
             value = self._value(row)
         except RowError as error:
             return Work(number, copy, of, repeat, error=error)
+        if self._takes_row:
+            return self._by_row(Work(number, copy, of, repeat, value or ""))
         if value is None:
             return Work(number, copy, of, repeat)
         told, stamp = (value, "") if self._reads == "text" else self._medium(row, value)
         return Work(number, copy, of, repeat, value, key(self._state, of, repeat, told, stamp))
+
+    def _by_row(self, work: Work) -> Work:
+        """Work whose key all of the row decides, the bytes of its picture too."""
+        picture = work.row.get(current("image"))
+        stamp = "" if picture is None else _file_stamp(picture)
+        told = fingerprint([work.value, work.row])
+        return work._replace(digest=key(self._state, work.of, work.repeat, told, stamp))
 
     def _medium(self, row: Row, path: str) -> tuple[str, str]:
         """What tells a medium from others in a key: a drawn one's digest, wherever it lies."""

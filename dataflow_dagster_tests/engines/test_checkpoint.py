@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from dataflow_dagster.engines.checkpoint import check_model_path, revision, stored_precision
+from dataflow_dagster.engines.checkpoint import (
+    check_model_path,
+    context_length,
+    revision,
+    stored_precision,
+)
 from dataflow_dagster.engines.errors import UnfitSettingError
 
 
@@ -60,6 +65,22 @@ def test_the_stored_precision_is_read_from_the_config(
 ) -> None:
     (folder / "config.json").write_text(json.dumps(config))
     assert stored_precision(str(folder)) == precision
+
+
+@pytest.mark.parametrize(
+    ("config", "length"),
+    [
+        ({"max_position_embeddings": 2048}, 2048),
+        ({"max_position_embeddings": 9, "text_config": {"max_position_embeddings": 4096}}, 4096),
+        ({"text_config": {}}, None),
+        ({"max_position_embeddings": 2048, "rope_scaling": {"factor": 4}}, None),
+    ],
+)
+def test_the_context_is_read_from_the_config(
+    folder: Path, config: dict[str, object], length: int | None
+) -> None:
+    (folder / "config.json").write_text(json.dumps(config))
+    assert context_length(str(folder)) == length
 
 
 def test_the_precision_of_what_is_no_folder_is_not_known() -> None:

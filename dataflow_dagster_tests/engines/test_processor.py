@@ -39,6 +39,16 @@ def test_a_limit_that_leaves_room_for_a_token_passes() -> None:
     check_beforehand(language(max_model_len=LENGTH + 1), PROMPT)
 
 
+def test_a_prompt_longer_than_the_model_itself_is_told_before_it_is_loaded() -> None:
+    long = PROMPT.replace("image?", "image? " * 3000)
+    with pytest.raises(UnfitSettingError, match=r"'prompt'.*picture are \d+ tokens.*takes 4096 in"):
+        check_beforehand(language(), long)
+
+
+def test_without_a_limit_a_prompt_that_the_model_has_room_for_passes() -> None:
+    check_beforehand(language(), PROMPT)
+
+
 def test_without_a_limit_nothing_is_loaded() -> None:
     check_beforehand(language(model_path="no/such-model"), PROMPT)
 

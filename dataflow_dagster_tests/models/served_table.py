@@ -47,7 +47,6 @@ LOCAL: dict[str, object] = {
     "frequency_penalty": 0,
     "stop": None,
     "max_tokens": 256,
-    "n": 1,
     "max_model_len": None,
     "max_num_seqs": 128,
     "batch_size": None,
@@ -113,7 +112,6 @@ SERVED_MODELS = [
             "temperature": 0.75,
             "top_p": 1,
             "max_tokens": 20,
-            "n": 1,
             "stream": False,
         },
     ),
@@ -137,6 +135,6 @@ SERVED_MODELS = [
         "text",
         "texts",
         None,
-        {"function": None, "settings": {}, "repeat_time": 1, "seed": None},
+        {"function": None, "settings": {}, "version": 1, "repeat_time": 1, "seed": None},
     ),
 ]

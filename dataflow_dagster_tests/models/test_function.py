@@ -6,7 +6,7 @@ import pytest
 from dataflow_dagster.models.function import PythonFunction
 from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster_tests.toys.pipelines import pipeline, read_rows
-from dataflow_dagster_tests.toys.runs import failure_of, materialize
+from dataflow_dagster_tests.toys.runs import failure_of, materialize, told
 
 CLEANING = '''"""Cleans captions."""
 
@@ -18,6 +18,11 @@ def clean_text(text: str, *, most_words: int = 99) -> str | None:
     if "http" in text:
         raise ValueError("an address is no caption")
     return " ".join(words[:most_words])
+
+
+def join(row: dict, *, mark: str = "") -> str:
+    row["text"] = "what is done to it changes nothing"
+    return f"{row['title']}: {', '.join(row['tags'])}{mark}"
 '''
 ROWS = [{"id": str(at), "text": text} for at, text in enumerate(["a  b c", " ", "http", "d"])]
 
@@ -66,6 +71,68 @@ def test_an_edit_of_the_module_or_a_setting_makes_answers_anew(
 def test_a_module_that_is_not_there_is_told_when_the_yaml_is_read(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"function.*'no_such_module'.*does not find"):
         pipeline(tmp_path, [step("no_such_module:clean")])
+
+
+def test_a_step_may_name_the_function_itself(cleaning: str, tmp_path: Path) -> None:
+    named = {"type": "Function", "name": cleaning, "config": {"settings": {"most_words": 1}}}
+    spec = pipeline(tmp_path, [named], rows=ROWS)
+    assert materialize(spec).success
+    assert spec.steps[0].folder == f"step_1_Function_{cleaning.replace(':', '.')}"
+    rows = read_rows(tmp_path / "demo" / "out" / "result.jsonl")
+    assert [row["text"] for row in rows] == ["a", " ", "http", "d"]
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "said"),
+    [
+        ("my_package.cleaning.clean", {}, r"name: .*module:name of a function"),
+        ("my_package.cleaning:", {}, r"name: .*expected module:name"),
+        ("my package:clean", {}, r"name: .*expected module:name"),
+        ("no_such_module:clean", {}, r"name: .*Python does not find"),
+        ("textwrap:dedent", {"function": "textwrap:fill"}, "by the step's 'name' already"),
+    ],
+)
+def test_a_name_that_is_no_function_is_told_at_its_line(
+    name: str, config: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(PipelineError, match=said):
+        pipeline(tmp_path, [{"type": "Function", "name": name, "config": config}])
+
+
+def test_a_function_that_takes_the_row_reads_every_column(cleaning: str, tmp_path: Path) -> None:
+    rows = [{"title": "cat", "tags": ["soft", "red"]}, {"title": "dog", "tags": [], "text": "old"}]
+    by_row = {"type": "Function", "name": cleaning.replace("clean_text", "join")}
+
+    def run(rows: list[dict[str, object]]) -> tuple[list[str], int]:
+        spec = pipeline(tmp_path, [by_row], rows=rows)
+        done = materialize(spec)
+        assert done.success
+        given = read_rows(tmp_path / "demo" / "out" / "result.jsonl")
+        return [row["text"] for row in given], told(done, "demo", "texts")["reused"]
+
+    assert run(rows) == (["cat: soft, red", "dog: "], 0)
+    rows[1]["tags"] = ["loud"]
+    assert run([{"id": "1", **rows[0]}, {"id": "2", **rows[1]}])[0] == [
+        "cat: soft, red",
+        "dog: loud",
+    ]
+    rows[1]["tags"] = ["mild"]
+    again = run([{"id": "1", **rows[0]}, {"id": "2", **rows[1]}])
+    assert again == (["cat: soft, red", "dog: mild"], 1)
+
+
+def test_the_folder_of_a_module_is_found_without_running_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "heavy_package_of_a_test"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise SystemExit('is not run')\n")
+    (package / "captions.py").write_text(CLEANING)
+    monkeypatch.syspath_prepend(tmp_path)
+    before = PythonFunction(function=f"{package.name}.captions:clean_text").key_settings()
+    assert before["source"]
+    raised = PythonFunction(function=f"{package.name}.captions:clean_text", version=2)
+    assert raised.key_settings() != before
 
 
 def test_a_name_that_is_none_is_told_with_the_form(tmp_path: Path) -> None:

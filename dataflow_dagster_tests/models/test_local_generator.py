@@ -117,7 +117,7 @@ def test_where_the_weights_are_kept_changes_no_answer(llama: str) -> None:
         assert generator(llama, **{key: value}).key_settings() == plain
 
 
-@pytest.mark.parametrize("given", [{"n": 2}, {"min_p": 2}, {"presence_penalty": 3}, {"stop": 1}])
+@pytest.mark.parametrize("given", [{"min_p": 2}, {"presence_penalty": 3}, {"stop": 1}])
 def test_a_value_out_of_range_is_refused(llama: str, given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         generator(llama, **given)

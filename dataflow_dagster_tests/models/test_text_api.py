@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from dataflow_dagster.models.text_api import APIGenerator, ApiTextGenerator, GPT
 from dataflow_dagster.rows import RowError
 from dataflow_dagster_tests.engines.api_server import ApiServer
 from dataflow_dagster_tests.engines.requests import answer_once
+from dataflow_dagster_tests.toys.pipelines import pipeline
 
 
 @pytest.fixture
@@ -80,7 +82,15 @@ def test_an_empty_text_costs_one_row(generator: type[ApiTextGenerator], text: st
     assert refused.value.kind == "empty_text"
 
 
-@pytest.mark.parametrize("given", [{"n": 2}, {"model": "gpt-4o"}, {"temperature": 3}])
+def test_n_of_an_old_yaml_asks_for_as_many_answers_with_one_warning(tmp_path: Path) -> None:
+    old = {"type": "TextGenerator", "name": "APIGenerator"}
+    spec = pipeline(tmp_path, [{**old, "config": {"model_id": "openai:gpt-4o", "n": 3}}])
+    (warning,) = spec.warnings
+    assert "steps[0].config.n: is an old spelling; write 'repeat_time'" in warning
+    assert spec.steps[0].config == APIGenerator(model_id="openai:gpt-4o", repeat_time=3)
+
+
+@pytest.mark.parametrize("given", [{"model": "gpt-4o"}, {"temperature": 3}])
 def test_api_generator_refuses_what_it_does_not_do(given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         APIGenerator.model_validate(given)
