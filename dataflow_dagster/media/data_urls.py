@@ -30,33 +30,46 @@ def data_url(path: Path, *, max_side: int) -> str:
         RowError: As `read_picture`: the file is decoded in any case, so that a broken one is
             told here and not by the server.
     """
-    picture = read_picture(path)
-    as_it_is = _as_it_is(path) if max(picture.size) <= max_side else None
-    content, mime = as_it_is or (_shrunk(picture, max_side), "image/jpeg")
+    as_it_is = _as_it_is(path, max_side)
+    content, mime = as_it_is or (_shrunk(read_picture(path), max_side), "image/jpeg")
     return f"data:{mime};base64,{b64encode(content).decode('ascii')}"
 
 
-def _as_it_is(path: Path) -> tuple[bytes, str] | None:
-    """The file's bytes and what they are; None where they must be changed."""
+def _as_it_is(path: Path, max_side: int) -> tuple[bytes, str] | None:
+    """The file's bytes and what they are; None where they must be changed, or may not be sent."""
     try:
-        content = path.read_bytes() if path.stat().st_size <= MOST_BYTES else b""
-    except OSError as gone:
+        small = path.is_file() and path.stat().st_size <= MOST_BYTES
+        content = path.read_bytes() if small else b""
+    except (OSError, ValueError) as gone:
         raise RowError("unreadable_file", f"{path}: {gone}") from gone
     for beginning, mime in _AS_THEY_ARE.items():
         if content.startswith(beginning):
-            return (content, mime) if _shows_as_stored(content) else None
+            return (content, mime) if _is_whole(content, max_side) else None
     return None
 
 
-def _shows_as_stored(content: bytes) -> bool:
+def _is_whole(content: bytes, max_side: int) -> bool:
+    """Whether any viewer shows the picture as it is stored, and to its last pixel."""
     from PIL import Image
 
-    with Image.open(BytesIO(content), formats=("JPEG", "PNG")) as header:
-        return (
-            header.mode in {"RGB", "L"}
-            and "transparency" not in header.info
-            and header.getexif().get(_ORIENTATION, 1) == 1
-        )
+    try:
+        with Image.open(BytesIO(content), formats=("JPEG", "PNG")) as picture:
+            fits = max(picture.size) <= max_side and _shows_as_stored(picture)
+            if fits:
+                # At an eighth of its size every byte of a JPEG is read, in two thirds of the time.
+                picture.draft(None, (1, 1))
+                picture.load()
+            return fits
+    except Exception:  # noqa: BLE001  # what is wrong with it, `read_picture` tells
+        return False
+
+
+def _shows_as_stored(picture: "Image") -> bool:
+    return (
+        picture.mode in {"RGB", "L"}
+        and "transparency" not in picture.info
+        and picture.getexif().get(_ORIENTATION, 1) == 1
+    )
 
 
 def _shrunk(picture: "Image", max_side: int) -> bytes:

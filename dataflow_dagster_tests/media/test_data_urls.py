@@ -65,3 +65,11 @@ def test_a_broken_picture_costs_one_row(tmp_path: Path) -> None:
     with pytest.raises(RowError) as broken:
         data_url(tmp_path / "a.png", max_side=64)
     assert broken.value.kind == "corrupt_picture"
+
+
+def test_a_jpeg_cut_short_is_not_sent_as_it_is(tmp_path: Path) -> None:
+    Image.effect_noise((99, 99), 99).save(tmp_path / "a.jpg", quality=95)
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-200])
+    with pytest.raises(RowError) as broken:
+        data_url(tmp_path / "a.jpg", max_side=128)
+    assert broken.value.kind == "corrupt_picture"

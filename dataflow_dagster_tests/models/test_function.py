@@ -1,7 +1,9 @@
+import re
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import yaml
 
 from dataflow_dagster.models.function import PythonFunction
 from dataflow_dagster.schema.errors import PipelineError
@@ -71,6 +73,27 @@ def test_an_edit_of_the_module_or_a_setting_makes_answers_anew(
 def test_a_module_that_is_not_there_is_told_when_the_yaml_is_read(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"function.*'no_such_module'.*does not find"):
         pipeline(tmp_path, [step("no_such_module:clean")])
+
+
+def test_the_function_of_the_docs_does_what_they_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "engines.md").read_text(encoding="utf-8")
+    (said,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    package = f"docs_{uuid4().hex}"
+    (tmp_path / f"{package}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    steps = yaml.safe_load(said.replace("my_package.cleaning", package))
+    assert materialize(pipeline(tmp_path, steps, rows=ROWS)).success
+    rows = read_rows(tmp_path / "demo" / "out" / "result.jsonl")
+    assert [row.get("dataflow_error", {}).get("kind") for row in rows] == [
+        None,
+        "rejected",
+        "rejected",
+        None,
+    ]
+    assert rows[0]["text"] == "a b c"
 
 
 def test_a_step_may_name_the_function_itself(cleaning: str, tmp_path: Path) -> None:
