@@ -1,0 +1,26 @@
+"""Code blocks and links of the project's pages."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of one language, in order."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def prose(page: Path) -> str:
+    """The page without its fenced blocks."""
+    text = page.read_text(encoding="utf-8")
+    return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def block_titled(page: Path, title: str) -> str:
+    """The YAML block whose first line is the comment ``# <title>``."""
+    (found,) = [block for block in blocks(page, "yaml") if block.startswith(f"# {title}\n")]
+    return found
