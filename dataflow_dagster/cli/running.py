@@ -1,5 +1,6 @@
 """Running one pipeline from the shell, through Dagster, each step in a process of its own."""
 
+import fcntl
 import os
 import tempfile
 from collections.abc import Generator
@@ -80,7 +81,7 @@ def _tags(pipeline: PipelineSpec, request: RunRequest) -> dict[str, str]:
 @contextmanager
 def _instance() -> Generator[dg.DagsterInstance]:
     if os.environ.get("DAGSTER_HOME"):
-        with dg.DagsterInstance.get() as instance:
+        with _persistent_instance() as instance:
             yield instance
         return
     quiet = {
@@ -96,3 +97,17 @@ def _instance() -> Generator[dg.DagsterInstance]:
         dg.DagsterInstance.local_temp(folder, overrides=quiet) as instance,
     ):
         yield instance
+
+
+def _persistent_instance() -> dg.DagsterInstance:
+    """That of ``DAGSTER_HOME``, opened by one process at a time.
+
+    Two that make SQLite's tables in the same empty folder leave a version table of two heads, and
+    Dagster never opens it again.
+    """
+    home = os.open(os.environ["DAGSTER_HOME"], os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(home, fcntl.LOCK_EX)
+        return dg.DagsterInstance.get()
+    finally:
+        os.close(home)

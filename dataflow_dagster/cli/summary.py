@@ -34,10 +34,13 @@ def print_summary(pipeline: PipelineSpec, result: dg.JobExecutionResult) -> None
 
 def failures(result: dg.JobExecutionResult) -> Iterator[str]:
     """Each failed asset's reason, without a call stack where the message says all."""
-    for event in result.all_events:
+    events = result.all_events
+    for event in events:
         if event.is_step_failure:
             asset = str(event.step_key).split("__", 1)[-1]
-            yield f"{asset} {_reason(event, result.all_events)}"
+            yield f"{asset} {_reason(event, events)}"
+    if not any(event.is_step_failure for event in events):
+        yield from (f"the run failed: {_run_reason(e)}" for e in events if e.is_run_failure)
 
 
 def _reason(event: dg.DagsterEvent, others: Sequence[dg.DagsterEvent]) -> str:
@@ -53,6 +56,12 @@ def _reason(event: dg.DagsterEvent, others: Sequence[dg.DagsterEvent]) -> str:
         checks = [other for other in others if other.step_key == event.step_key]
         return f"failed: {'; '.join(_blocking(checks))}"
     return f"failed: {error.to_string()}"
+
+
+def _run_reason(event: dg.DagsterEvent) -> str:
+    """Why a run failed of which no step did: Dagster itself could not go on."""
+    error = event.job_failure_data.error
+    return str(event.message) if error is None else error.to_string()
 
 
 def _blocking(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
@@ -109,8 +118,9 @@ def _places(pipeline: PipelineSpec) -> Iterator[tuple[str, Path]]:
     """Results and failed rows, of this run or of an earlier one, if there are any."""
     layout = Layout(pipeline)
     sharded = pipeline.shards is not None
-    places = {
-        "results": layout.stem(RESULTS) if sharded else layout.shard(RESULTS).path,
-        "failed rows": layout.errors("any").parent if sharded else layout.errors(),
-    }
-    yield from ((what, path) for what, path in places.items() if path.exists())
+    results = layout.stem(RESULTS) if sharded else layout.shard(RESULTS).path
+    failed = layout.errors("any").parent if sharded else layout.errors()
+    if results.exists():
+        yield "results", results
+    if any(failed.glob("*.jsonl")) if sharded else failed.exists():
+        yield "failed rows", failed

@@ -8,10 +8,15 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 
 
+def fences(page: Path) -> list[tuple[str, str]]:
+    """Language and text of each fenced block, in order."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+
+
 def blocks(page: Path, language: str) -> list[str]:
     """The fenced blocks of one language, in order."""
-    text = page.read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    return [text for fenced, text in fences(page) if fenced == language]
 
 
 def prose(page: Path) -> str:
