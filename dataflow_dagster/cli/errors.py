@@ -20,7 +20,7 @@ from dataflow_dagster.steps.shard import BrokenShardError
 SHOWN = 20
 
 
-@click.command()
+@click.command(short_help="Show which rows failed, at which step and why.")
 @config_option
 @click.option("--kind", help="Only errors of this kind, such as missing_file.")
 @click.option("--step", help="Only errors of this step's asset, such as captions.")
@@ -33,14 +33,14 @@ SHOWN = 20
 def errors(
     config: Path, kind: str | None, step: str | None, limit: int | None, as_json: bool
 ) -> None:
-    r"""Show which rows failed, at which step and why; also of a run that is not done yet.
+    """Show which rows failed, at which step and why; also of a run that is not done yet.
 
     \b
     Examples:
       dataflow-dagster errors -c cats.yaml
       dataflow-dagster errors -c cats.yaml --kind missing_file --limit 100
       dataflow-dagster errors -c cats.yaml --json | jq -r .row.image
-    """
+    """  # noqa: D301  # click takes \b as the character it means
     pipeline = resolved(config)
     failures = Failures(pipeline, shard_keys(pipeline) or [None])
     chosen = (
@@ -69,7 +69,7 @@ def _report(failures: Failures, chosen: Iterable[Failure], limit: int) -> Iterat
         if len(shown) < limit:
             shown.append(failure)
     if not counts:
-        yield f"no such row among {failures.rows:,} rows"
+        yield from [f"no such row among {failures.rows:,} rows"] if failures.rows else []
         return
     yield f"{counts.total():,} of {failures.rows:,} rows failed"
     yield ""

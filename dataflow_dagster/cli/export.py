@@ -16,7 +16,7 @@ from dataflow_dagster.export.request import MIB, ExportError, ExportRequest, Kin
 from dataflow_dagster.factory.partitions import shard_keys
 
 
-@click.command()
+@click.command(short_help="Write results as what trainers read.")
 @config_option
 @click.option(
     "--to",
@@ -75,7 +75,7 @@ def export(
     overwrite: bool,
     dest: str,
 ) -> None:
-    r"""Write a pipeline's results to DEST, a folder or s3://..., as what trainers read.
+    """Write a pipeline's results to DEST, a folder or s3://..., as what trainers read.
 
     All shards are joined. Rows carry their id as `dataflow_id`. DEST is whole, or not there.
     Exit code 0: done; 1: nothing was exported; 2: the YAML is wrong.
@@ -85,7 +85,7 @@ def export(
       dataflow-dagster export -c cats.yaml --to webdataset exports/cats
       dataflow-dagster export -c cats.yaml --to hf --columns image,text exports/cats_hf
       dataflow-dagster export -c cats.yaml --to parquet --which both s3://bucket/cats
-    """
+    """  # noqa: D301  # click takes \b as the character it means
     pipeline = resolved(config)
     request = ExportRequest(
         kind=kind,

@@ -24,11 +24,17 @@ from dataflow_dagster.steps.layout import RAW_META, RESULTS
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="dataflow-dagster")
 def main() -> None:
-    """Captions for pictures and pictures for captions, by the million, as Dagster assets."""
+    """Captions for pictures and pictures for captions, by the million, as Dagster assets.
+
+    \b
+    Begin with:
+      dataflow-dagster check -c cats.yaml
+      dataflow-dagster run -c cats.yaml --limit 20
+    """  # noqa: D301  # click takes \b as the character it means
     logging.captureWarnings(True)
 
 
-@main.command()
+@main.command(short_help="Run one pipeline, with a bar of rows and a summary.")
 @config_option
 @click.option(
     "--limit", type=click.IntRange(min=1), help="Try it on the first rows, in folders of its own."
@@ -48,7 +54,7 @@ def run(config: Path, limit: int | None, recompute: bool, partition: str | None)
     sys.exit(0 if result.success else FAILED)
 
 
-@main.command()
+@main.command(short_help="Check one pipeline; run nothing.")
 @config_option
 def check(config: Path) -> None:
     """Check one pipeline's YAML, its environment and that its input is there; run nothing.
@@ -64,7 +70,7 @@ def check(config: Path) -> None:
     click.echo(f"{config}: ok: {files} file(s) at {ready.meta_path}: {' → '.join(assets)}")
 
 
-@main.command()
+@main.command(short_help="List the models, or the keys of one.")
 @click.argument("name", required=False)
 def models(name: str | None) -> None:
     """List the models a step can name, or show the keys of the one called NAME."""
@@ -76,7 +82,7 @@ def models(name: str | None) -> None:
         raise click.BadParameter(str(error), param_hint="NAME") from error
 
 
-@main.command()
+@main.command(short_help="Ask each engine here for known answers.")
 @click.option(
     "--models",
     default=Path("data/models"),

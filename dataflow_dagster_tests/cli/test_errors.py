@@ -75,7 +75,8 @@ def test_a_run_that_is_not_done_says_how_far_it_came(tmp_path: Path) -> None:
 
 def test_a_pipeline_that_never_ran_says_so(tmp_path: Path) -> None:
     write_pipeline(tmp_path, [SHOUT])
-    assert _errors(tmp_path).stderr == "demo was not run yet\n"
+    shown = _errors(tmp_path)
+    assert (shown.stdout, shown.stderr) == ("", "demo was not run yet\n")
 
 
 def test_a_damaged_list_is_a_clear_error(run: Path) -> None:

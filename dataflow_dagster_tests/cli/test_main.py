@@ -116,3 +116,16 @@ print([name for name in heavy if name in sys.modules])
 """
     done = run_python(tmp_path, "-c", code)
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+def test_the_list_of_commands_is_not_cut_short() -> None:
+    listed = _call("--help").stdout.split("Commands:")[1]
+    assert "..." not in listed
+    assert all(f"\n  {command} " in listed for command in main.commands)
+
+
+@pytest.mark.parametrize("command", ["errors", "export"])
+def test_examples_stand_on_lines_of_their_own(command: str) -> None:
+    shown = _call(command, "--help").stdout
+    assert f"\n    dataflow-dagster {command} -c cats.yaml" in shown
+    assert "\\b" not in shown
