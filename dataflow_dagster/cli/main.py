@@ -1,4 +1,4 @@
-"""The command line: run · check · errors · export · models · doctor."""
+"""The command line: run · check · clean · errors · export · models · doctor."""
 
 import logging
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from dataflow_dagster.cli.clean import clean
 from dataflow_dagster.cli.doctor import examine_all, machine
 from dataflow_dagster.cli.errors import errors
 from dataflow_dagster.cli.export import export
@@ -40,13 +41,32 @@ def main() -> None:
     "--limit", type=click.IntRange(min=1), help="Try it on the first rows, in folders of its own."
 )
 @click.option("--recompute", is_flag=True, help="Answer every row anew, known answers or not.")
+@click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="Answer only rows that failed, in shards that are done; leave new rows of the input.",
+)
 @click.option("--partition", help="Only this shard, such as 00003-of-00008.")
-def run(config: Path, limit: int | None, recompute: bool, partition: str | None) -> None:
+def run(
+    config: Path,
+    limit: int | None,
+    recompute: bool,
+    retry_failed: bool,
+    partition: str | None,
+) -> None:
     """Run one pipeline: every step in its own process, with a bar of rows and a summary.
 
     Exit code 0: done (failed rows are in errors.jsonl); 1: the run failed; 2: the YAML is wrong.
     """
-    request = RunRequest(config, limit=limit, recompute=recompute, partition=partition)
+    if recompute and retry_failed:
+        raise click.UsageError("--recompute and --retry-failed exclude each other")
+    request = RunRequest(
+        config,
+        limit=limit,
+        recompute=recompute,
+        retry_failed=retry_failed,
+        partition=partition,
+    )
     pipeline = loaded(request)
     _check_partition(pipeline, partition)
     result = run_pipeline(request)
@@ -115,5 +135,6 @@ def _check_partition(pipeline: PipelineSpec, partition: str | None) -> None:
     )
 
 
+main.add_command(clean)
 main.add_command(errors)
 main.add_command(export)

@@ -29,12 +29,14 @@ class RunRequest:
         config: The pipeline's YAML.
         limit: Only so many rows, into folders of their own.
         recompute: Answer every row anew.
+        retry_failed: Answer only rows that failed.
         partition: Only this shard; None: all.
     """
 
     config: Path
     limit: int | None = None
     recompute: bool = False
+    retry_failed: bool = False
     partition: str | None = None
 
     def pipeline(self) -> PipelineSpec:
@@ -62,7 +64,7 @@ def rebuild_job(config: str, limit: int | None) -> dg.JobDefinition:
 
 def _run_config(pipeline: PipelineSpec, request: RunRequest) -> dict[str, Any]:
     assets = ["raw_meta", *(step.asset for step in pipeline.steps), "results"]
-    options = {"config": {"recompute": request.recompute}}
+    options = {"config": {"recompute": request.recompute, "retry_failed": request.retry_failed}}
     return {
         "ops": {f"{pipeline.name}__{asset}": options for asset in assets},
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},

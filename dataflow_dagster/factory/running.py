@@ -30,7 +30,7 @@ from dataflow_dagster.steps.layout import Layout
 from dataflow_dagster.steps.manifest import sum_of
 from dataflow_dagster.steps.ownership import ShardBusyError
 from dataflow_dagster.steps.part import RowsMismatchError
-from dataflow_dagster.steps.shard import BrokenShardError
+from dataflow_dagster.steps.shard import BrokenShardError, NothingToRetryError
 from dataflow_dagster.steps.shard_run import HopelessStepError
 
 TOLD_PLAINLY = (
@@ -41,6 +41,7 @@ TOLD_PLAINLY = (
     EngineRefusedError,
     HopelessStepError,
     InputError,
+    NothingToRetryError,
     OSError,
     PipelineError,
     RowsMismatchError,
@@ -60,9 +61,12 @@ class RunOptions(dg.Config):
 
     Attributes:
         recompute: Answer every row anew although good answers are known.
+        retry_failed: Answer only rows that failed, in shards that are done; rows that are new or
+            changed in the input wait for a run without it.
     """
 
     recompute: bool = False
+    retry_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,7 @@ class Materialization:
             stem=Layout(ready).stem(self.asset),
             sources=sources,
             recompute=options.recompute,
+            retry_failed=options.retry_failed,
             report=report,
         )
         keys = _partition_keys(context)

@@ -30,6 +30,7 @@ class Job:
         stem: The asset's rows file without its ending, or its folder of shards.
         sources: The shards of the asset above; empty for ``raw_meta``.
         recompute: Answer every row anew.
+        retry_failed: Answer only rows that failed.
         report: Is told of rows done.
     """
 
@@ -38,6 +39,7 @@ class Job:
     stem: Path
     sources: Shards
     recompute: bool
+    retry_failed: bool
     report: StepReport
 
     def target(self, key: str | None) -> Shard:
@@ -60,7 +62,9 @@ def raw_meta_writer(job: Job) -> Generator[WriteShard]:
 
     def write(key: str | None) -> Done:
         target, (part, parts) = job.target(key), place_of(key)
-        return target, step.write_shard(target, part, parts, recompute=job.recompute)
+        return target, step.write_shard(
+            target, part, parts, recompute=job.recompute, retry_failed=job.retry_failed
+        )
 
     yield write
 
@@ -83,7 +87,13 @@ def step_writer(step: StepSpec) -> Writer:
                 who=job.report.who,
                 keep=None if guard is None else guard.keep,
             ),
-            StepRun(job.pipeline, ready, recompute=job.recompute, progress=job.report) as run,
+            StepRun(
+                job.pipeline,
+                ready,
+                recompute=job.recompute,
+                retry_failed=job.retry_failed,
+                progress=job.report,
+            ) as run,
         ):
 
             def write(key: str | None) -> Done:

@@ -19,7 +19,7 @@ from dataflow_dagster.steps.manifest import Manifest
 from dataflow_dagster.steps.preparer import Preparer
 from dataflow_dagster.steps.progress import Progress, Silent
 from dataflow_dagster.steps.saving import PictureSaver
-from dataflow_dagster.steps.shard import Shard, source_version
+from dataflow_dagster.steps.shard import Shard, check_made, source_version
 from dataflow_dagster.steps.shard_run import ShardRun
 
 SAVE_WORKERS = 4
@@ -32,6 +32,8 @@ class StepRun:
         pipeline: With its environment resolved.
         step: One of the pipeline's steps.
         recompute: Answer rows anew although good answers are known.
+        retry_failed: Answer no other rows than those that failed in shards that are whole, here
+            or above.
         progress: Is told of rows done.
 
     Attributes:
@@ -48,10 +50,12 @@ class StepRun:
         step: StepSpec,
         *,
         recompute: bool = False,
+        retry_failed: bool = False,
         progress: Progress | None = None,
     ) -> None:
         self.step = step
         self.recompute = recompute
+        self._retry_failed = retry_failed
         self.progress: Progress = progress or Silent()
         self.engine: Engine = step.config.engine()
         self.fingerprint = step_fingerprint(step, self.engine)
@@ -93,8 +97,11 @@ class StepRun:
             ShardBusyError: Another run writes `target` now.
             BrokenShardError: `source` is missing or damaged.
             RowsMismatchError: The engine's answers and the rows do not belong together.
+            NothingToRetryError: Only failed rows are to be answered, and `target` is not whole.
         """
         version = source_version(source)
+        if self._retry_failed:
+            check_made(target, self.shard_fingerprint)
         done = None if self.recompute else self._finished(target, version)
         if done is not None:
             self.progress.advance(done.tally.rows, 0)

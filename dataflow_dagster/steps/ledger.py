@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dataflow_dagster.rows import KEY, KEY_BYTES
 from dataflow_dagster.steps.answer_file import AnswerFile, good_key
 from dataflow_dagster.steps.earlier import answer_file, earlier_files
-from dataflow_dagster.steps.key_index import KeyIndex
+from dataflow_dagster.steps.key_index import KeyIndex, has_others
 from dataflow_dagster.steps.keys import Keys, Origin
 from dataflow_dagster.steps.shard import Shard
 
@@ -91,7 +91,6 @@ class Ledger:
             at, digests = cursor.next, cursor.digests
             if digests[at : at + KEY_BYTES] == digest:
                 cursor.next += KEY_BYTES
-                cursor.taken += 1
                 return Known(cursor.file, cursor.places[at // KEY_BYTES], digest)
         return None
 
@@ -115,15 +114,13 @@ class Ledger:
         for cursor in self._cursors:
             if cursor.file is found.file:
                 cursor.next = following
-                cursor.taken += 1
                 return
         own = len(self._left) + (self._own is not None)
         self._cursors[own:] = [_Cursor(found.file, keys.places, keys.digests, following)]
 
-    def holds_unused(self) -> bool:
-        """Whether the shard's own finished rows have answers that were not taken."""
-        taken = sum(cursor.taken for cursor in self._cursors if cursor.file is self._own)
-        return self._own is not None and taken < len(self._own.keys())
+    def holds_others(self, digests: bytes | bytearray) -> bool:
+        """Whether the shard's own finished rows have answers under keys not among `digests`."""
+        return self._own is not None and has_others(self._own.keys(), digests)
 
     def replaced(self, target: Shard, *, kept: bool) -> None:
         """The shard's rows are new; `kept`: the old ones lie beside them."""
@@ -178,14 +175,12 @@ class _Cursor:
 
     Attributes:
         next: Where in `digests` the key of the next answer begins.
-        taken: How many answers of the file were taken.
     """
 
     file: AnswerFile
     places: "array[int]"
     digests: bytes | bytearray
     next: int = 0
-    taken: int = 0
 
 
 def _index(files: list[AnswerFile], folder: Path) -> KeyIndex:

@@ -28,7 +28,7 @@ from dataflow_dagster.steps.overlap import Written, check_input
 from dataflow_dagster.steps.part import PartWriter
 from dataflow_dagster.steps.pictures import name_after, with_hash
 from dataflow_dagster.steps.progress import Progress, Silent
-from dataflow_dagster.steps.shard import Shard
+from dataflow_dagster.steps.shard import Shard, check_made
 
 CODE_VERSION = 1
 
@@ -89,13 +89,28 @@ class RawMeta:
         self._written = Written(pipeline)
         self.fingerprint = raw_meta_fingerprint(pipeline)
 
-    def write_shard(self, target: Shard, part: int, parts: int, *, recompute: bool) -> Manifest:
-        """Write shard `part` (from 0) of `parts`, or find that it stands there already."""
+    def write_shard(
+        self,
+        target: Shard,
+        part: int,
+        parts: int,
+        *,
+        recompute: bool,
+        retry_failed: bool = False,
+    ) -> Manifest:
+        """Write shard `part` (from 0) of `parts`, or find that it stands there already.
+
+        `retry_failed`: its rows stay as they are, whatever the input holds now.
+
+        Raises:
+            NothingToRetryError: They stay, and are not there.
+        """
+        if retry_failed:
+            return self._found(check_made(target, self.fingerprint))
         source = f"{self._index.signature}-{part}-{parts}"
         manifest = None if recompute else target.manifest()
         if manifest and (manifest.fingerprint, manifest.source) == (self.fingerprint, source):
-            self._progress.advance(manifest.tally.rows, manifest.tally.failed)
-            return manifest.all_reused()
+            return self._found(manifest)
         began = time.monotonic()
         tally = Tally()
         with PartWriter(target) as writer:
@@ -110,6 +125,10 @@ class RawMeta:
             return target.leave_manifest(
                 fingerprint=self.fingerprint, source=source, data_version=version, tally=tally
             )
+
+    def _found(self, manifest: Manifest) -> Manifest:
+        self._progress.advance(manifest.tally.rows, manifest.tally.failed)
+        return manifest.all_reused()
 
     def _rows(self, part: int, parts: int) -> range:
         borders = self._index.borders(parts)

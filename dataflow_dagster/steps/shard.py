@@ -16,6 +16,10 @@ class BrokenShardError(Exception):
     """A file the platform wrote itself is missing or damaged; says how to make it anew."""
 
 
+class NothingToRetryError(Exception):
+    """Failed rows are to be tried again in a shard that was not made with today's settings."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shard:
     """A part of an asset's rows: one Dagster partition, or all rows where there are none.
@@ -124,6 +128,21 @@ class Shard:
     def _damaged(self, reason: str) -> BrokenShardError:
         said = f"{self.path} is damaged ({reason}): delete it and materialize again"
         return BrokenShardError(said)
+
+
+def check_made(shard: Shard, fingerprint: str) -> Manifest:
+    """The manifest of a shard whose failed rows can be told from rows that were never tried.
+
+    Raises:
+        NothingToRetryError: It is not whole, or was made with other settings.
+    """
+    manifest = shard.manifest()
+    if manifest is not None and manifest.fingerprint == fingerprint:
+        return manifest
+    reason = "is not done" if manifest is None else "was made with other settings"
+    raise NothingToRetryError(
+        f"{shard.path} {reason}: run it without --retry-failed (retry_failed) first"
+    )
 
 
 def source_version(shard: Shard) -> str:

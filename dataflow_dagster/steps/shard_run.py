@@ -83,7 +83,7 @@ class ShardRun:
         self._tell()
         if self._ledger is None:
             return self._part.finish(self._tally.rows)
-        keep = self._ledger.holds_unused()
+        keep = self._ledger.holds_others(self._part.digests)
         data_version = self._part.finish(self._tally.rows, keep_before=keep)
         self._ledger.replaced(self._target, kept=keep)
         return data_version

@@ -122,19 +122,25 @@ def partition_keys(pipeline: PipelineSpec) -> list[str | None]:
     return [f"{part:05d}-of-{pipeline.shards:05d}" for part in range(pipeline.shards)]
 
 
-def run(pipeline: PipelineSpec, *, recompute: bool = False) -> Outcome:
+def run(pipeline: PipelineSpec, *, recompute: bool = False, retry_failed: bool = False) -> Outcome:
     """Every asset of the pipeline, one after the other, as Dagster would."""
     layout, keys = Layout(pipeline), partition_keys(pipeline)
     raw_meta = RawMeta(pipeline, input_index(pipeline))
     done = {
         RAW_META: [
-            raw_meta.write_shard(layout.shard(RAW_META, key), part, len(keys), recompute=recompute)
+            raw_meta.write_shard(
+                layout.shard(RAW_META, key),
+                part,
+                len(keys),
+                recompute=recompute,
+                retry_failed=retry_failed,
+            )
             for part, key in enumerate(keys)
         ]
     }
     above = RAW_META
     for one in pipeline.steps:
-        with StepRun(pipeline, one, recompute=recompute) as answering:
+        with StepRun(pipeline, one, recompute=recompute, retry_failed=retry_failed) as answering:
             done[one.asset] = [
                 answering.answer_shard(layout.shard(above, key), layout.shard(one.asset, key))
                 for key in keys

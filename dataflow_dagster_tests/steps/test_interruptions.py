@@ -1,19 +1,26 @@
 """Runs that are killed, run into a full disk or into each other, and the runs after them."""
 
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from dataflow_dagster.engines.session import Answer, Request
 from dataflow_dagster.steps.answering import StepRun
+from dataflow_dagster.steps.flushing import FLUSH_S
+from dataflow_dagster.steps.keys import Origin
 from dataflow_dagster.steps.layout import RAW_META, Layout
 from dataflow_dagster.steps.ownership import ShardBusyError
 from dataflow_dagster.steps.part import PartWriter
 from dataflow_dagster.steps.saving import SAVE_AHEAD
+from dataflow_dagster_tests.soak import kills
+from dataflow_dagster_tests.steps import probes
 from dataflow_dagster_tests.steps.driving import Ground, files, many, step
 from dataflow_dagster_tests.steps.probes import WINDOW
 
@@ -128,3 +135,43 @@ def test_a_media_folder_that_cannot_be_written_is_told_and_the_next_run_goes_on(
         ground.run(step("Paint"))
     (folder / "generated_images").unlink()
     assert ground.run(step("Paint")).tally("generated_images").computed == 12
+
+
+def test_runs_killed_at_random_moments_end_in_the_files_of_a_run_nobody_killed(
+    tmp_path: Path,
+) -> None:
+    done = kills.rounds(tmp_path, 3, seed=7)
+    assert sum(one.kills for one in done) >= 3
+
+
+def test_an_answer_is_on_disk_while_the_engine_is_busy_with_the_next(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many(ground, 8)
+    seen: list[int] = []
+    asked = probes.Dice.good_answer
+
+    def good_answer(self: probes.Dice, request: Request) -> Answer:
+        if request.prompt == "t0":  # answered last of its window
+            time.sleep(4 * FLUSH_S)
+            part = ground.folder / "base/step_1_Probe_Dice/result.part"
+            seen.append(part.read_bytes().count(b"\n"))
+        return asked(self, request)
+
+    monkeypatch.setattr(probes.Dice, "good_answer", good_answer)
+    ground.run(step("Dice"))
+    assert seen == [3]
+
+
+def test_a_second_run_is_told_whose_the_shard_is(ground: Ground) -> None:
+    many(ground)
+    pipeline = ground.run(step("Upper")).pipeline
+    layout = Layout(pipeline)
+    with (
+        PartWriter(layout.shard("texts"), Origin("x", "texts")),
+        pytest.raises(
+            ShardBusyError,
+            match=rf"another run: process {os.getpid()} on \S+, which began at 20\d\d-",
+        ),
+    ):
+        ground.run(step("Upper", prompt="!"))

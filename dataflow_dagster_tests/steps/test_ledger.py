@@ -186,7 +186,7 @@ def test_unused_answers_of_a_replaced_shard_are_found_from_others(tmp_path: Path
     assert find(ledger, "new") is None
     assert find(ledger, "a")
     assert find(ledger, "b")
-    assert ledger.holds_unused()
+    assert ledger.holds_others(digest("a") + digest("b"))
     with PartWriter(first, ORIGIN) as part:
         part.finish(0, keep_before=True)
     ledger.replaced(first, kept=True)
@@ -196,11 +196,9 @@ def test_unused_answers_of_a_replaced_shard_are_found_from_others(tmp_path: Path
 
 
 def test_a_shard_whose_answers_were_all_taken_leaves_none_behind(tmp_path: Path) -> None:
-    shard = write(shard_in(tmp_path), *"ab")
-    ledger = begun(shard)
-    assert find(ledger, "b")
-    assert find(ledger, "a")
-    assert not ledger.holds_unused()
+    ledger = begun(write(shard_in(tmp_path), *"ab"))
+    assert not ledger.holds_others(digest("b") + digest("a") + digest("c"))
+    assert not begun(shard_in(tmp_path, "step_2_Probe_Upper")).holds_others(b"")
 
 
 def test_many_files_open_few(tmp_path: Path) -> None:

@@ -1,0 +1,89 @@
+"""`clean`: remove what earlier runs left and no current step can use."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from dataflow_dagster.cli.opening import Refused, config_option, resolved
+from dataflow_dagster.engines.errors import EngineMissingError
+from dataflow_dagster.factory.partitions import shard_keys
+from dataflow_dagster.formats.format import InputError
+from dataflow_dagster.schema.pipeline import PipelineSpec
+from dataflow_dagster.steps.answering import StepRun
+from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
+from dataflow_dagster.steps.leftovers import Current, Leftover, Leftovers
+from dataflow_dagster.steps.raw_meta import input_index, raw_meta_fingerprint
+from dataflow_dagster.steps.results import results_fingerprint
+from dataflow_dagster.steps.shard import BrokenShardError, Shard, source_version
+
+
+@click.command()
+@config_option
+@click.option("--yes", is_flag=True, help="Remove without asking.")
+def clean(config: Path, yes: bool) -> None:
+    """Show, then remove, what earlier runs left and no step of this YAML can use.
+
+    Shards of another split, format or prompt, what killed runs left, pictures that no row names,
+    folders of steps that are gone. What a run could still take an answer from stays; so does all
+    that is not below base_folder and save_folder, and what a run is writing now.
+    """
+    pipeline = resolved(config)
+    try:
+        found = list(Leftovers(pipeline, list(_current(pipeline))).find())
+    except (EngineMissingError, InputError) as error:
+        raise Refused(str(error)) from error
+    for leftover in found:
+        click.echo(f"{leftover.size:>14,}  {leftover.path}  ({leftover.why})")
+    total = sum(leftover.size for leftover in found)
+    click.echo(f"{total:>14,}  bytes in {len(found):,} files")
+    if found and (yes or click.confirm("Remove them?")):
+        _remove(found)
+
+
+def _remove(found: list[Leftover]) -> None:
+    """The files, and folders that are empty then."""
+    for leftover in found:
+        leftover.path.unlink(missing_ok=True)
+    folders = {parent for leftover in found for parent in leftover.path.parents}
+    for folder in sorted(folders, key=lambda path: -len(path.parts)):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    click.echo(f"removed {len(found):,} files")
+
+
+def _current(pipeline: PipelineSpec) -> Iterator[Current]:
+    layout, keys = Layout(pipeline), shard_keys(pipeline) or [None]
+    shards = {
+        asset: tuple(layout.shard(asset, key) for key in keys)
+        for asset in (RAW_META, *(step.asset for step in pipeline.steps), RESULTS)
+    }
+    source = input_index(pipeline).signature
+    made = raw_meta_fingerprint(pipeline)
+    whole = all(_is_made(shard, made, source) for shard in shards[RAW_META])
+    yield Current(RAW_META, shards[RAW_META], whole)
+    above = shards[RAW_META]
+    for step in pipeline.steps:
+        with StepRun(pipeline, step) as run:
+            own = shards[step.asset]
+            whole = whole and _are_made(own, run.shard_fingerprint, above)
+            yield Current(step.asset, own, whole, run.fingerprint)
+            above = own
+    whole = whole and _are_made(shards[RESULTS], results_fingerprint(pipeline), above)
+    yield Current(RESULTS, shards[RESULTS], whole)
+
+
+def _are_made(own: tuple[Shard, ...], made: str, above: tuple[Shard, ...]) -> bool:
+    try:
+        pairs = zip(own, above, strict=True)
+        return all(_is_made(shard, made, source_version(source)) for shard, source in pairs)
+    except BrokenShardError:
+        return False
+
+
+def _is_made(shard: Shard, made: str, source: str) -> bool:
+    """Whether it is whole, of today's settings, and made from `source`."""
+    manifest = shard.manifest()
+    if manifest is None or manifest.fingerprint != made:
+        return False
+    return manifest.source.startswith(source)

@@ -1,0 +1,144 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from dataflow_dagster import registry
+from dataflow_dagster.cli.main import main
+from dataflow_dagster.steps.keys import Origin
+from dataflow_dagster.steps.layout import Layout
+from dataflow_dagster.steps.part import PartWriter
+from dataflow_dagster_tests.steps import probes
+from dataflow_dagster_tests.steps.driving import Ground, files, many, step
+
+
+@pytest.fixture(autouse=True)
+def known_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_MODELS", {**registry.models()})
+    probes.register()
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Ground:
+    ground = Ground(tmp_path)
+    many(ground)
+    return ground
+
+
+def clean(ground: Ground, *steps: dict[str, Any], yes: bool = True, **keys: Any) -> Result:
+    ground.pipeline(*steps, **keys)  # which gives the steps their log
+    said = {
+        "name": "probes",
+        "meta_path": str(ground.source / "rows.jsonl"),
+        "base_folder": str(ground.folder / "base"),
+        "save_folder": str(ground.folder / "out"),
+        **keys,
+        "steps": list(steps),
+    }
+    path = ground.folder / "probes.yaml"
+    path.write_text(yaml.safe_dump(said))
+    options = ["--yes"] if yes else []
+    return CliRunner().invoke(main, ["clean", "--config", str(path), *options])
+
+
+def names(folder: Path) -> set[str]:
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)) for path in paths if "index" not in path.name}
+
+
+STEPS = step("Dice", output_key="dice"), step("Paint", input_key="text")
+
+
+def test_after_cleaning_a_run_computes_nothing_and_nothing_else_is_left(
+    ground: Ground, tmp_path: Path
+) -> None:
+    changes: tuple[dict[str, Any], ...] = {}, {"shards": 3}, {"shards": 4, "format": "parquet"}
+    for keys in changes:
+        ground.run(step("Upper"), *STEPS, **keys)
+        ground.run(step("Dice", output_key="dice", prompt="!"), STEPS[1], **keys)
+    rows = ground.run(*STEPS, shards=2).rows()
+    before = names(tmp_path)
+    done = clean(ground, *STEPS, shards=2)
+    assert done.exit_code == 0, done.output
+    assert "of a step that is not in the YAML" in done.output
+    assert "its answers stand in the current shards" in done.output
+    assert len(before - names(tmp_path)) > 30
+    again = ground.run(*STEPS, shards=2)
+    assert ground.opened() == 0
+    assert again.rows() == rows
+    (tmp_path / "fresh").mkdir()
+    fresh = Ground(tmp_path / "fresh")
+    many(fresh)
+    fresh.run(*STEPS, shards=2)
+    assert names(ground.folder / "base") == names(fresh.folder / "base")
+
+
+def test_answers_that_the_yaml_can_still_use_stay(ground: Ground) -> None:
+    ground.run(step("Upper"), *STEPS, shards=3)
+    done = clean(ground, *STEPS)
+    assert done.exit_code == 0, done.output
+    ground.run(*STEPS)
+    assert ground.opened() == 0
+
+
+def test_a_changed_input_keeps_answers_until_it_is_run(ground: Ground) -> None:
+    ground.run(*STEPS)
+    ground.run(*STEPS, shards=2)
+    ground.rows(*({"id": n, "text": f"t{n}"} for n in range(3)))
+    ground.run(*STEPS, shards=2)
+    many(ground)
+    clean(ground, *STEPS, shards=2)
+    ground.run(*STEPS, shards=2)
+    assert ground.opened() == 0
+
+
+def test_pictures_no_row_names_go_and_the_source_stays(ground: Ground) -> None:
+    ground.run(*STEPS)
+    ground.rows(*({"id": n, "text": f"t{n}"} for n in range(3)))
+    ground.run(*STEPS)
+    before = files(ground.source)
+    done = clean(ground, *STEPS)
+    assert done.output.count("a picture that no row names") == 9
+    assert files(ground.source) == before
+    assert len(list((ground.folder / "base").rglob("*.png"))) == 3
+    ground.run(*STEPS)
+    assert ground.opened() == 0
+
+
+def test_nothing_goes_without_a_yes(ground: Ground) -> None:
+    ground.run(*STEPS)
+    ground.run(*STEPS, shards=2)
+    before = names(ground.folder)
+    assert "Remove them?" in clean(ground, *STEPS, yes=False, shards=2).output
+    assert names(ground.folder) - {"probes.yaml"} == before - {"probes.yaml"}
+
+
+def test_a_shard_that_is_being_written_stays(ground: Ground) -> None:
+    ground.run(*STEPS, shards=2)
+    pipeline = ground.run(*STEPS).pipeline
+    live = Layout(ground.pipeline(*STEPS, shards=5)).shard("texts", "00001-of-00005")
+    with PartWriter(live, Origin("x", "texts")) as part:
+        part.append(0, {})
+        part.flush()
+        clean(ground, *STEPS)
+        assert live.part_path.exists()
+        assert live.owner_path.exists()
+    assert Layout(pipeline).shard("texts").path.exists()
+
+
+def test_folders_that_are_no_steps_and_hold_the_source_stay(ground: Ground) -> None:
+    ground.run(*STEPS)
+    kept = [ground.folder / "base" / name for name in ("mine/result.jsonl", "step_x/result.jsonl")]
+    kept += [ground.folder / "base/step_1_Probe_Dice/notes.txt", ground.folder / "out/other.jsonl"]
+    for path in kept:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("{}\n")
+    source = ground.folder / "base/step_7_Probe_Old"
+    source.mkdir()
+    (ground.source / "rows.jsonl").rename(source / "rows.jsonl")
+    ground.source = source
+    ground.run(*STEPS)
+    clean(ground, *STEPS)
+    assert all(path.exists() for path in [*kept, source / "rows.jsonl"])
