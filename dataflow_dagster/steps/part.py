@@ -16,6 +16,8 @@ from dataflow_dagster.steps.shard import Shard
 PARQUET = Parquet()
 _BUFFER_BYTES = 1 << 18
 _NOT_THERE = -1
+_WHOLE = ".whole"
+_ORDERED = ".ordered"
 
 
 class RowsMismatchError(Exception):
@@ -48,6 +50,8 @@ class PartWriter:
         self._ownership = Ownership(shard.owner_path, shard.path, asset)
         try:
             _keep_interrupted(shard)
+            for ending in (_WHOLE, _ORDERED):  # a run killed as it finished left them
+                shard.path.with_name(shard.path.name + ending).unlink(missing_ok=True)
             self._file = shard.part_path.open("wb", buffering=_BUFFER_BYTES)
         except BaseException:
             self._ownership.release(finished=False)
@@ -142,10 +146,10 @@ class PartWriter:
         """The file of all rows in order, under another name, and where its rows begin."""
         path, part = self._shard.path, self._shard.part_path
         ordered, places = part, self._starts
-        whole = path.with_name(path.name + ".whole")
+        whole = path.with_name(path.name + _WHOLE)
         try:
             if not self._in_order:
-                ordered = path.with_name(path.name + ".ordered")
+                ordered = path.with_name(path.name + _ORDERED)
                 places = self._write_ordered(ordered)
             if path.suffix == ".jsonl":
                 return ordered, places

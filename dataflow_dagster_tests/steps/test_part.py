@@ -124,6 +124,15 @@ def test_whole_lines_of_a_killed_run_are_kept_for_the_ledger(tmp_path: Path) -> 
     assert kept == [{"n": 1}, {"n": 2}, {"n": 3}]
 
 
+def test_half_made_files_of_a_run_killed_as_it_finished_do_not_stay(shard: Shard) -> None:
+    for ending in (".whole", ".ordered"):
+        shard.path.with_name(shard.path.name + ending).write_bytes(b"{")
+    with PartWriter(shard) as part:
+        part.append(0, {"n": 0})
+        part.finish(1)
+    assert [path.name for path in shard.path.parent.iterdir()] == [shard.path.name]
+
+
 def test_flushed_rows_are_on_disk(tmp_path: Path) -> None:
     shard = Shard(tmp_path / "result.jsonl")
     with PartWriter(shard) as part:
