@@ -28,19 +28,20 @@ def check_model_path(model_path: str) -> None:
         )
 
 
-def revision(model_path: str) -> str:
+def revision(model_path: str, hub_revision: str | None = None) -> str:
     """Changes when the model's files change; equal for a folder that was only moved.
 
     Args:
         model_path: A folder, or a name on the Hugging Face Hub, which stands for itself.
+        hub_revision: Branch, tag or commit on the Hub, where one is named.
 
     Returns:
         For a folder 32 hex digits over the relative names, sizes and modification times (ns) of
-        its configuration, tokenizer and weight files; else `model_path`.
+        its configuration, tokenizer and weight files; else `model_path`, with ``@<revision>``.
     """
     folder = Path(model_path)
     if not folder.is_dir():
-        return model_path
+        return model_path if hub_revision is None else f"{model_path}@{hub_revision}"
     files = sorted(path for path in folder.rglob("*") if path.suffix in _DECISIVE)
     return fingerprint([_state(path, folder) for path in files])
 

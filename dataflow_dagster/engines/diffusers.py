@@ -1,21 +1,24 @@
 """Pictures by Hugging Face diffusers: batches of one constant shape, a generator per row."""
 
-import gc
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dataflow_dagster.engines.batches import Isolation, answer_batches
 from dataflow_dagster.engines.diffusers_speed import Speed, loading, place
 from dataflow_dagster.engines.errors import UnfitSettingError
+from dataflow_dagster.engines.memory import Fitting, free_memory, loading_memory
 from dataflow_dagster.engines.session import Answer, Answered, Engine, Request
 from dataflow_dagster.rows import RowError
 
 if TYPE_CHECKING:
     from numpy import ndarray
+
+
+SMALLER: Final = "config keys height, width, vae_tiling, cpu_offload, quantization and dtype"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +41,20 @@ class DiffusersSession:
 
     Every call has `batch_size` rows, the last one filled up by repeating a row: with an equal
     batch shape a row's picture is bit-identical whatever its neighbours, while across shapes
-    values differ by up to 1/255 (float32) or 8/255 (bfloat16).
+    values differ by up to 1/255 (float32) or 8/255 (bfloat16). Where memory runs out, the size is
+    halved for the rest of the run.
     """
 
     def __init__(self, pipeline: Any, settings: DrawingSettings) -> None:
         self._pipeline: Any = pipeline
         self._settings = settings
-        self._isolation = Isolation(self._answer)
+        self._fitting = Fitting(self._answer, settings.batch_size, SMALLER)
+        self._isolation = Isolation(self._fitting.answers)
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """See `Noting.notes`."""
+        return self._fitting.notes
 
     def answers(self, requests: Iterator[Request]) -> Iterator[Answered]:
         """See `Session.answers`; at most two batches of requests are held."""
@@ -52,15 +62,11 @@ class DiffusersSession:
 
     def close(self) -> None:
         """Let go of the weights, and of the GPU memory that torch keeps for reuse."""
-        import torch
-
         self._pipeline = None
-        gc.collect()  # modules refer to themselves in circles
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
 
     def _answer(self, batch: Sequence[Request]) -> list[Answered]:
-        missing = self._settings.batch_size - len(batch)
+        missing = self._fitting.size - len(batch)
         drawn = self._draw([*batch, *[batch[-1]] * missing])[: len(batch)]
         return [
             (request.number, self._check(request, values))
@@ -122,16 +128,17 @@ def open_session(engine: Engine, settings: DrawingSettings) -> DiffusersSession:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else it warns after every fork
     hide_bars_of_diffusers()
     hide_bars_of_transformers()
-    # A torch dtype, not its name: diffusers 0.42 loads float32 for a name, with only a warning.
-    pipeline: Any = DiffusionPipeline.from_pretrained(
-        settings.model_path,
-        dtype=getattr(torch, engine.precision),
-        **loading(settings.model_path, engine, settings.speed),
-    )
-    _check_call(pipeline, settings.call)
-    pipeline.set_progress_bar_config(disable=True)
-    _hush_truncation(pipeline)
-    return DiffusersSession(place(pipeline, engine, settings.speed), settings)
+    with loading_memory(SMALLER):
+        # A torch dtype, not its name: diffusers 0.42 loads float32 for one, with only a warning.
+        pipeline: Any = DiffusionPipeline.from_pretrained(
+            settings.model_path,
+            dtype=getattr(torch, engine.precision),
+            **loading(settings.model_path, engine, settings.speed),
+        )
+        _check_call(pipeline, settings.call)
+        pipeline.set_progress_bar_config(disable=True)
+        _hush_truncation(pipeline)
+        return DiffusersSession(place(pipeline, engine, settings.speed), settings)
 
 
 def _check_call(pipeline: Any, call: Mapping[str, Any]) -> None:

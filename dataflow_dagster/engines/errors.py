@@ -9,6 +9,18 @@ class EngineRefusedError(RuntimeError):
     """A server that will answer no row: a wrong key, an unknown model, or it has gone."""
 
 
+class EngineMemoryError(RuntimeError):
+    """A model, or a single row of it, does not fit into the device's memory."""
+
+
+class ModelMissingError(RuntimeError):
+    """A model of the Hub that does not exist, or that may not be had."""
+
+
+class HubUnreachableError(OSError):
+    """The Hub does not answer, and the model is not on this host; it may pass."""
+
+
 class EngineDiedError(RuntimeError):
     """The processes of an engine die again and again without an answer."""
 

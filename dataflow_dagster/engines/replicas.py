@@ -9,8 +9,10 @@ from typing import Final
 
 from dataflow_dagster.engines.errors import (
     EngineDiedError,
+    EngineMemoryError,
     EngineMissingError,
     EngineRefusedError,
+    ModelMissingError,
     StalledError,
     UnfitSettingError,
 )
@@ -19,7 +21,14 @@ from dataflow_dagster.engines.replica_process import CLOSE_WITHIN_S, ReplicaProc
 from dataflow_dagster.engines.session import Answered, Request, Session
 from dataflow_dagster.rows import RowError
 
-FINAL: Final = (EngineMissingError, EngineRefusedError, UnfitSettingError, OSError)
+FINAL: Final = (
+    EngineMemoryError,
+    EngineMissingError,
+    EngineRefusedError,
+    ModelMissingError,
+    UnfitSettingError,
+    OSError,
+)
 """Failures of a session that no other replica would be spared."""
 
 MOST_DEATHS: Final = 3

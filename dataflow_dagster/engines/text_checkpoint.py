@@ -3,7 +3,6 @@
 import os
 import threading
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from dataflow_dagster.engines.errors import UnfitSettingError
@@ -40,15 +39,6 @@ class TextProcessor:
         )
         # Some tokenizers add token types, which causal models refuse.
         return BatchFeature({name: made[name] for name in ("input_ids", "attention_mask")})
-
-
-def fetched(model_path: str, download_dir: str | None) -> str:
-    """The folder of the weights: `model_path` itself, or a copy from the Hub in `download_dir`."""
-    if download_dir is None or Path(model_path).is_dir():
-        return model_path
-    from huggingface_hub import snapshot_download
-
-    return snapshot_download(model_path, cache_dir=download_dir)
 
 
 def render_text_chat(model_path: str, text: str, *, trust_remote_code: bool) -> str:

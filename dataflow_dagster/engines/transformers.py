@@ -1,9 +1,8 @@
 """Captions by Hugging Face transformers: batches of rows, left-padded."""
 
-import gc
 import os
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from dataflow_dagster.engines.batches import Isolation, answer_batches
 from dataflow_dagster.engines.errors import UnfitSettingError
@@ -14,6 +13,7 @@ from dataflow_dagster.engines.language import (
     tidy,
     too_long,
 )
+from dataflow_dagster.engines.memory import Fitting, free_memory, loading_memory
 from dataflow_dagster.engines.sampler import RowSampler
 from dataflow_dagster.engines.session import Answer, Answered, Engine, Request
 from dataflow_dagster.engines.transformers_model import Loaded, load
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+SMALLER: Final = "config keys max_tokens, max_model_len, tensor_parallel_size and dtype"
+
+
 class TransformersSession:
     """Answers are given batch by batch, in order."""
 
@@ -30,7 +33,13 @@ class TransformersSession:
         self._loaded: Loaded | None = loaded
         self._sampling = settings.sampling
         self._size = min(settings.batch_size, settings.max_num_seqs)
-        self._isolation = Isolation(self._answer)
+        self._fitting = Fitting(self._answer, self._size, SMALLER)
+        self._isolation = Isolation(self._fitting.answers)
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """See `Noting.notes`."""
+        return self._fitting.notes
 
     def answers(self, requests: Iterator[Request]) -> Iterator[Answered]:
         """See `Session.answers`; at most two batches of requests are held."""
@@ -38,12 +47,8 @@ class TransformersSession:
 
     def close(self) -> None:
         """Let go of the weights, and of the GPU memory that torch keeps for reuse."""
-        import torch
-
         self._loaded = None
-        gc.collect()  # modules refer to themselves in circles
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
 
     def _answer(self, batch: Sequence[Request]) -> list[Answered]:
         loaded = self._opened()
@@ -124,7 +129,8 @@ def open_session(engine: Engine, settings: LanguageSettings) -> TransformersSess
         )
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else it warns after every fork
     _limit_gpu_memory(settings.gpu_memory_utilization)
-    return TransformersSession(load(engine, settings), settings)
+    with loading_memory(SMALLER):
+        return TransformersSession(load(engine, settings), settings)
 
 
 def _limit_gpu_memory(share: float | None) -> None:

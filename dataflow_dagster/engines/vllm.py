@@ -11,9 +11,11 @@ from dataflow_dagster.engines.language import (
     refuse_memory_share,
     refuse_splitting,
 )
+from dataflow_dagster.engines.memory import loading_memory
 from dataflow_dagster.engines.session import Answered, Engine, Request
 from dataflow_dagster.engines.vllm_beside import BesideCore
 from dataflow_dagster.engines.vllm_inside import InsideCore
+from dataflow_dagster.engines.vllm_terms import SMALLER
 
 
 class Core(Protocol):
@@ -89,7 +91,8 @@ def open_session(engine: Engine, settings: LanguageSettings) -> VllmSession:
     with warnings.catch_warnings():
         # vLLM 0.32 looks at a name that torch 2.13 has deprecated.
         warnings.filterwarnings("ignore", "`torch.distributed.reduce_op`", FutureWarning)
-        return VllmSession(_open_core(engine, settings), settings)
+        with loading_memory(SMALLER):
+            return VllmSession(_open_core(engine, settings), settings)
 
 
 def _open_core(engine: Engine, settings: LanguageSettings) -> Core:

@@ -1,14 +1,23 @@
 """Our requests and settings in vLLM's terms, and its answers in ours."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dataflow_dagster.engines.blame import Blame
+from dataflow_dagster.engines.errors import EngineDiedError
 from dataflow_dagster.engines.language import LanguageSettings, tidy, too_long
 from dataflow_dagster.engines.session import Answer, Engine, Request
 from dataflow_dagster.rows import RowError
 
 if TYPE_CHECKING:
     from vllm import RequestOutput, SamplingParams
+
+
+SMALLER: Final = (
+    "config keys max_model_len, max_num_seqs, quantization and, over several GPUs, "
+    "tensor_parallel_size; gpu_memory_utilization gives more where no other program uses the GPU, "
+    "and must be less where one does"
+)
+"""What to turn where vLLM's memory does not suffice."""
 
 
 def engine_arguments(engine: Engine, settings: LanguageSettings) -> dict[str, Any]:
@@ -86,12 +95,13 @@ def refusal(fault: Exception, limit: int, blame: Blame) -> RowError:
     """The row's error for a request that vLLM refused; `limit` is the model's, in tokens.
 
     Raises:
+        EngineDiedError: The engine is dead.
         Exception: `fault` itself, where the engine is at fault.
     """
     from vllm.exceptions import VLLMClientError, VLLMServerError
 
-    if isinstance(fault, VLLMServerError):  # the engine is dead
-        raise fault
+    if isinstance(fault, VLLMServerError):
+        raise EngineDiedError(f"vLLM's engine has died; its log says why. For memory: {SMALLER}")
     message = str(fault)
     if "maximum context length" in message or "maximum model length" in message:
         return too_long(limit)

@@ -32,6 +32,8 @@ def shard_metadata(shard: Shard, manifest: Manifest) -> dict[str, Any]:
     if tally.tokens:
         shown["tokens"] = tally.tokens
     if engine:
+        if "batch_size" in engine:
+            shown["batch_size"] = engine["batch_size"]
         shown["engine"] = "{name} {version}, {precision}, {device}".format_map(engine)
     if tally.kinds:
         shown["errors"] = dg.MetadataValue.md(_kinds_table(tally.kinds))

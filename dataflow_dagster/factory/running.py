@@ -9,8 +9,10 @@ import dagster as dg
 
 from dataflow_dagster.engines.errors import (
     EngineDiedError,
+    EngineMemoryError,
     EngineMissingError,
     EngineRefusedError,
+    ModelMissingError,
     StalledError,
     UnfitSettingError,
 )
@@ -37,10 +39,12 @@ TOLD_PLAINLY = (
     BrokenShardError,
     DecoderError,
     EngineDiedError,
+    EngineMemoryError,
     EngineMissingError,
     EngineRefusedError,
     HopelessStepError,
     InputError,
+    ModelMissingError,
     NothingToRetryError,
     OSError,
     PipelineError,

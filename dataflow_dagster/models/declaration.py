@@ -1,7 +1,7 @@
 """What every model declares: the keys of its ``config``, what it reads, and how it is opened."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar, Final
@@ -80,6 +80,16 @@ class Model(BaseModel, ABC):
     def takes_row(self) -> bool:
         """Whether `Given.row` is wanted; then all of the row decides its answer. Asked at work."""
         return False
+
+    def fetch(self, say: Callable[[str], None]) -> None:  # most have nothing to fetch
+        """Bring what the engine will read onto this host, before rows are prepared.
+
+        Args:
+            say: Told of the progress.
+
+        Raises:
+            ModelMissingError: It does not exist, or may not be had.
+        """
 
     @abstractmethod
     def open(self, engine: Engine) -> Session:

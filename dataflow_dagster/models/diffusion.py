@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -12,12 +13,13 @@ from dataflow_dagster.engines.choice import choose
 from dataflow_dagster.engines.diffusers import DrawingSettings
 from dataflow_dagster.engines.diffusers_speed import Speed
 from dataflow_dagster.engines.session import Engine, Request, Session
-from dataflow_dagster.models.declaration import Given, Model
-from dataflow_dagster.models.image_captioner import Device, Dtype, ModelPath
+from dataflow_dagster.models.declaration import Given
+from dataflow_dagster.models.hub_model import HubModel, ModelPath
+from dataflow_dagster.models.image_captioner import Device, Dtype
 from dataflow_dagster.rows import Medium, RowError
 
 
-class DiffusionModel(Model):
+class DiffusionModel(HubModel):
     """A pipeline of diffusers that draws a row's text.
 
     A subclass gives the settings that its pipeline is called with.
@@ -91,11 +93,12 @@ class DiffusionModel(Model):
     def open(self, engine: Engine) -> Session:
         """See `Model.open`."""
         check_model_path(self.model_path)
-        return diffusers.open_session(engine, self._settings())
+        settings = replace(self._settings(), model_path=self.folder())
+        return diffusers.open_session(engine, settings)
 
     def key_settings(self) -> dict[str, Any]:
         """See `Model.key_settings`; the weights stand in it by what they are, not where."""
-        return {**super().key_settings(), "revision": revision(self.model_path)}
+        return {**super().key_settings(), "revision": revision(self.model_path, self.revision)}
 
     def _settings(self) -> DrawingSettings:
         call = {"negative_prompt": self.negative_prompt, **self.call_settings()}

@@ -1,6 +1,7 @@
 """What all image captioners have in common: the keys of their ``config`` and how they run."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,12 +14,10 @@ from dataflow_dagster.engines.language import LanguageSettings, Sampling
 from dataflow_dagster.engines.processor import check_beforehand
 from dataflow_dagster.engines.session import Engine, Request, Session
 from dataflow_dagster.media.pictures import read_picture
-from dataflow_dagster.models.declaration import Given, Model
+from dataflow_dagster.models.declaration import Given
+from dataflow_dagster.models.hub_model import HubModel, ModelPath
 from dataflow_dagster.rows import Medium, RowError
 
-ModelPath = Annotated[
-    str, Field(min_length=1, description="folder of the weights, or a name on the Hub")
-]
 Prompt = Annotated[str, Field(description="what the model is asked; literal, braces included")]
 Device = Annotated[
     Literal["auto", "cpu", "cuda"],
@@ -36,7 +35,7 @@ gigabytes. The limit is Qwen2-VL's: https://github.com/QwenLM/Qwen3-VL (smart_re
 _OPENERS = {"vllm": vllm.open_session, "transformers": transformers.open_session}
 
 
-class ImageCaptioner(Model):
+class ImageCaptioner(HubModel):
     """A vision-language model that says what a picture shows.
 
     A subclass gives `model_path` a default, and its prompt template.
@@ -153,7 +152,7 @@ class ImageCaptioner(Model):
     def open(self, engine: Engine) -> Session:
         """See `Model.open`."""
         check_model_path(self.model_path)
-        settings = self._settings()
+        settings = replace(self._settings(), model_path=self.folder())
         if "transformers" in self.engines:  # which then can read the processor
             check_beforehand(settings, self.render())
         return _OPENERS[engine.name](engine, settings)
@@ -163,7 +162,7 @@ class ImageCaptioner(Model):
         return {
             **super().key_settings(),
             "prompt": self._prompt_in_key(),
-            "revision": revision(self.model_path),
+            "revision": revision(self.model_path, self.revision),
         }
 
     def _limits(self) -> dict[str, int]:

@@ -11,9 +11,10 @@ from dataflow_dagster.engines.checkpoint import check_model_path, revision
 from dataflow_dagster.engines.choice import choose
 from dataflow_dagster.engines.language import LanguageSettings, Sampling
 from dataflow_dagster.engines.session import Engine, Request, Session
-from dataflow_dagster.engines.text_checkpoint import fetched, open_transformers, render_text_chat
+from dataflow_dagster.engines.text_checkpoint import open_transformers, render_text_chat
 from dataflow_dagster.models.declaration import Given
-from dataflow_dagster.models.image_captioner import Device, Dtype, ModelPath
+from dataflow_dagster.models.hub_model import HubModel, ModelPath
+from dataflow_dagster.models.image_captioner import Device, Dtype
 from dataflow_dagster.models.text_api import Stop
 from dataflow_dagster.models.text_generator import TextGenerator, text_of, under_prompt
 from dataflow_dagster.registry import register
@@ -22,7 +23,7 @@ _OPENERS = {"vllm": vllm.open_session, "transformers": open_transformers}
 
 
 @register("TextGenerator")
-class LocalModelGenerator(TextGenerator):
+class LocalModelGenerator(HubModel, TextGenerator):
     """Any language model of the Hub; by default Qwen2.5, 1.5 billion weights.
 
     It continues `prompt`, a line break and the row's text as they are; ``chat_template: true``
@@ -115,19 +116,23 @@ class LocalModelGenerator(TextGenerator):
         """The row's text under the prompt, in the chat template if that is wanted."""
         prompt = under_prompt(self.prompt, text_of(given))
         if self.chat_template:
-            folder = fetched(self.model_path, self.download_dir)
+            folder = self.folder()
             prompt = render_text_chat(folder, prompt, trust_remote_code=self.trust_remote_code)
         return Request(given.number, given.seed, prompt)
 
     def open(self, engine: Engine) -> Session:
         """See `Model.open`."""
         check_model_path(self.model_path)
-        folder = fetched(self.model_path, self.download_dir)
-        return _OPENERS[engine.name](engine, replace(self._settings(), model_path=folder))
+        settings = replace(self._settings(), model_path=self.folder())
+        return _OPENERS[engine.name](engine, settings)
+
+    def kept_in(self) -> str | None:
+        """See `HubModel.kept_in`."""
+        return self.download_dir
 
     def key_settings(self) -> dict[str, Any]:
         """See `Model.key_settings`; the weights stand in it by what they are, not where."""
-        return {**super().key_settings(), "revision": revision(self.model_path)}
+        return {**super().key_settings(), "revision": revision(self.model_path, self.revision)}
 
     def _settings(self) -> LanguageSettings:
         return LanguageSettings(

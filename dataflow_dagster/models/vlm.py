@@ -21,7 +21,7 @@ class VLMCaptioner(ImageCaptioner):
         Raises:
             UnfitSettingError: The checkpoint has no template, or one without place for a picture.
         """
-        return render_chat(self.model_path, self.prompt, trust_remote_code=self.trust_remote_code)
+        return render_chat(self.folder(), self.prompt, trust_remote_code=self.trust_remote_code)
 
     def _prompt_in_key(self) -> str:
         return self.prompt  # the template is among the files that the revision stands for

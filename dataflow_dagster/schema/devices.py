@@ -19,8 +19,9 @@ def check_devices(step: StepSpec, findings: Findings) -> None:
 
 def _check_shares(step: StepSpec, gpus: int, findings: Findings) -> None:
     at, split = ("steps", step.position - 1), step.config.gpus_of_one()
-    splitting = next((key for key in SPLITTING if getattr(step.config, key, 1) > 1), "")
-    if split > 1 and split > gpus:
+    written = [key for key in SPLITTING if key in step.config.model_fields_set]
+    splitting = next(iter(written), "")
+    if written and split > 1 and split > gpus:
         message = f"splits one copy of the model over {split} GPUs, and resources.gpus is {gpus}"
         findings.refuse((*at, "config", splitting), message)
         return
@@ -30,7 +31,7 @@ def _check_shares(step: StepSpec, gpus: int, findings: Findings) -> None:
     elif gpus and step.copies > 1 and gpus % step.copies:
         message = f"share {gpus} GPUs (resources.gpus) out evenly; {step.copies} cannot"
         findings.refuse((*at, "replicas"), message)
-    elif gpus and gpus // step.copies < split:
+    elif gpus and written and gpus // step.copies < split:
         share = gpus // step.copies
         message = f"is {split}; each of {step.copies} replicas has {share} of {gpus} GPUs"
         findings.refuse((*at, "config", splitting), message)

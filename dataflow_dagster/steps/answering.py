@@ -65,6 +65,7 @@ class StepRun:
         self.origin = Origin(self.fingerprint, step.asset)
         base_folder = Layout(pipeline).base_folder
         self.ledger = None if recompute else Ledger(base_folder, self.origin)
+        self._fetched = False
         self._session: Session | None = None
         self._pool = ThreadPoolExecutor(SAVE_WORKERS, thread_name_prefix="save")
         self._preparer = Preparer(pipeline, step, self.inputs.given)
@@ -134,7 +135,15 @@ class StepRun:
 
     def prepare(self, work: Iterator[Work]) -> Iterator[tuple[Work, Request | RowError]]:
         """Requests, as `Preparer.prepare` makes them."""
-        return self._preparer.prepare(work)
+        return self._preparer.prepare(self._after_fetching(work))
+
+    def _after_fetching(self, work: Iterator[Work]) -> Iterator[Work]:
+        """The same work; before the first row of a run the model is brought onto this host."""
+        for one in work:
+            if not self._fetched:
+                self.step.config.fetch(self.progress.say)
+                self._fetched = True
+            yield one
 
     def saver(self, target: Shard) -> PictureSaver:
         """Writes drawn pictures below `target`'s folder, beside the engine."""
