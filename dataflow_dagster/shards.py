@@ -16,6 +16,7 @@ from dataflow_dagster.formats.format import BEGINNING, InputError, Mark
 from dataflow_dagster.formats.inputs import Input, find_input
 from dataflow_dagster.formats.parquet import Parquet
 from dataflow_dagster.formats.pictures import PictureFolder
+from dataflow_dagster.places import stamp
 from dataflow_dagster.repeats import Collector, Repeats
 from dataflow_dagster.rows import Numbered, Row, RowError
 from dataflow_dagster.scan import NameOf, Reading, Scan, content, own_id
@@ -260,5 +261,4 @@ def _stamps(found: Input) -> Iterator[bytes]:
             yield rows.encode(str(file))
             yield from (rows.encode(block.rows) for block in found.format.read(file))
         else:
-            stamp = file.stat()
-            yield rows.encode([str(file), stamp.st_size, repr(stamp.st_mtime)])
+            yield rows.encode([str(file), *stamp(file)])

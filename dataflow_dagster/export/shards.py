@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from dataflow_dagster.export.request import ExportError
-from dataflow_dagster.formats.format import AnyPath
+from dataflow_dagster.media.hosts import PORTS, Hosts, shown
 from dataflow_dagster.media.paths import resolve_medium
+from dataflow_dagster.places import AnyPath, place, scheme
 from dataflow_dagster.rows import ERROR, ID, Medium, Row, RowError, answer_column
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RESULTS, Layout, meta_folder
@@ -55,6 +56,7 @@ class FinishedResults:
         self._pipeline = pipeline
         self._layout = Layout(pipeline)
         self._meta_folder = meta_folder(pipeline)
+        self._hosts = Hosts(pipeline.allowed_hosts)
         self._shards = [(self._layout.shard(RESULTS, key), self._above(key)) for key in keys]
         self._keys = {"image": pipeline.image_key, "video": pipeline.video_key}
         self.rows = self._checked()
@@ -87,7 +89,10 @@ class FinishedResults:
         """
         column = self._keys[medium]
         try:
-            return resolve_medium(result.above.get(column), self._meta_folder)
+            found = resolve_medium(result.above.get(column), self._meta_folder, self._hosts)
+            if found is not None and scheme(found) in PORTS:
+                raise RowError("bad_value", f"{shown(found)}: web servers' files are not exported")
+            return None if found is None else place(found)
         except RowError as error:
             message = f"row '{result.id}', column '{column}': {error.message}; --which none"
             raise ExportError(f"{message} leaves pictures and videos out") from error

@@ -7,12 +7,12 @@ from dataflow_dagster.formats.files import Lines, opened
 from dataflow_dagster.formats.format import (
     BEGINNING,
     MOST_RECORD_BYTES,
-    AnyPath,
     Block,
     InputError,
     Mark,
     cut,
 )
+from dataflow_dagster.places import AnyPath
 from dataflow_dagster.rows import Row, RowError
 
 

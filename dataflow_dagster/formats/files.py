@@ -1,15 +1,19 @@
 """Input files opened for reading, and the lines of those that have lines."""
 
 import gzip
+import io
 import zlib
 from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from dataflow_dagster.formats.format import MOST_RECORD_BYTES, AnyPath, InputError, Mark
+from dataflow_dagster.formats.format import MOST_RECORD_BYTES, InputError, Mark
+from dataflow_dagster.places import AnyPath
 from dataflow_dagster.rows import RowError
 
+_REMOTE_BUFFER: Final = 1 << 20
 UTF8_BOM: Final = b"\xef\xbb\xbf"
 UTF16_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 BROKEN_STREAM: Final = (OSError, EOFError, zlib.error)
@@ -40,7 +44,10 @@ def open_raw(path: AnyPath) -> BinaryIO:
     try:
         if not path.is_file():  # also keeps us from waiting at a pipe that nobody writes to
             raise InputError(path, "is not a file" if path.exists() else "there is no such file")
-        return cast("BinaryIO", path.open("rb"))
+        if isinstance(path, Path):
+            return path.open("rb")
+        # What fsspec opens may read no line of bounded length.
+        return io.BufferedReader(cast("io.RawIOBase", path.open("rb")), _REMOTE_BUFFER)
     except OSError as refused:
         raise InputError(path, f"cannot be opened: {refused}") from refused
 

@@ -2,15 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Protocol
 
-from upath import UPath
-
+from dataflow_dagster.places import AnyPath
 from dataflow_dagster.rows import Row, RowError
-
-AnyPath = Path | UPath
-"""A local path, or any URL that fsspec knows."""
 
 BLOCK_ROWS: Final = 512
 BLOCK_BYTES: Final = 1 << 20

@@ -3,12 +3,12 @@
 import difflib
 import glob
 from dataclasses import dataclass
+from pathlib import Path
 
-from upath import UPath
-
-from dataflow_dagster.formats.format import AnyPath, Format, InputError
+from dataflow_dagster.formats.format import Format, InputError
 from dataflow_dagster.formats.lookup import ENDINGS, ending, format_of
 from dataflow_dagster.formats.pictures import PictureFolder
+from dataflow_dagster.places import AnyPath, place
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,9 @@ def find_input(meta_path: str, image_key: str = "image") -> Input:
 
 
 def _find(meta_path: str, image_key: str) -> Input:
-    path = UPath(meta_path)
+    path = place(meta_path)
+    if not isinstance(path, Path):
+        path.fs.invalidate_cache()  # it remembers listings for as long as the process lives
     if path.is_dir():
         files = [file for file in path.iterdir() if ending(file) and _is_input(file)]
         return _of_one_format(path, files) if files else Input(PictureFolder(image_key), (path,))
@@ -46,16 +48,19 @@ def _find(meta_path: str, image_key: str) -> Input:
     return _of_one_format(path, [file for file in _matching(path) if _is_input(file)])
 
 
-def _is_input(path: UPath) -> bool:
+def _is_input(path: AnyPath) -> bool:
     return not path.name.startswith(".") and path.is_file()
 
 
-def _matching(pattern: UPath) -> list[UPath]:
+def _matching(pattern: AnyPath) -> list[AnyPath]:
+    if isinstance(pattern, Path):
+        base = next(above for above in pattern.parents if not glob.has_magic(str(above)))
+        return list(base.glob(str(pattern.relative_to(base))))
     base = next(above for above in pattern.parents if not glob.has_magic(str(above)))
-    return list(base.glob(str(pattern.relative_to(base))))
+    return list(base.glob(str(pattern).removeprefix(str(base)).lstrip("/")))
 
 
-def _of_one_format(path: UPath, found: list[UPath]) -> Input:
+def _of_one_format(path: AnyPath, found: list[AnyPath]) -> Input:
     if not found:
         raise InputError(path, "no file has a name like this")
     files = sorted(found, key=str)
@@ -66,7 +71,7 @@ def _of_one_format(path: UPath, found: list[UPath]) -> Input:
     return Input(format_of(files[0]), tuple(files))
 
 
-def _hint(path: UPath) -> str:
+def _hint(path: AnyPath) -> str:
     if not path.parent.is_dir():
         return f"; nor is there the folder {path.parent}"
     names = [entry.name for entry in path.parent.iterdir()]

@@ -14,13 +14,13 @@ from dataflow_dagster.formats.files import BROKEN_STREAM, opened
 from dataflow_dagster.formats.format import (
     BEGINNING,
     MOST_RECORD_BYTES,
-    AnyPath,
     Block,
     InputError,
     Mark,
     cut,
     object_of,
 )
+from dataflow_dagster.places import AnyPath
 from dataflow_dagster.rows import Row, RowError
 
 _CHUNK: Final = 1 << 16

@@ -7,12 +7,12 @@ from dataflow_dagster import rows
 from dataflow_dagster.formats.files import Lines, opened
 from dataflow_dagster.formats.format import (
     BEGINNING,
-    AnyPath,
     Block,
     Mark,
     cut,
     object_of,
 )
+from dataflow_dagster.places import AnyPath
 from dataflow_dagster.rows import Row
 
 

@@ -5,10 +5,11 @@ from itertools import chain
 from typing import Final
 
 from dataflow_dagster.formats.csv import Csv, Tsv
-from dataflow_dagster.formats.format import AnyPath, Format, InputError
+from dataflow_dagster.formats.format import Format, InputError
 from dataflow_dagster.formats.json import Json
 from dataflow_dagster.formats.jsonl import Jsonl
 from dataflow_dagster.formats.parquet import Parquet
+from dataflow_dagster.places import AnyPath
 from dataflow_dagster.rows import Row, RowError
 
 FORMATS: Final[dict[str, Format]] = {

@@ -11,7 +11,6 @@ from dataflow_dagster.formats.format import (
     BEGINNING,
     BLOCK_BYTES,
     BLOCK_ROWS,
-    AnyPath,
     Block,
     InputError,
     Mark,
@@ -19,6 +18,7 @@ from dataflow_dagster.formats.format import (
 from dataflow_dagster.formats.jsonl import Jsonl
 from dataflow_dagster.formats.parquet_types import JSON_MARK, kinds, schema
 from dataflow_dagster.formats.parquet_values import rows_of
+from dataflow_dagster.places import AnyPath
 from dataflow_dagster.rows import Row, RowError
 
 if TYPE_CHECKING:

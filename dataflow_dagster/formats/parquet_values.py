@@ -6,8 +6,8 @@ from datetime import date, time, timedelta
 from typing import Any
 
 from dataflow_dagster import rows
-from dataflow_dagster.formats.format import AnyPath
 from dataflow_dagster.formats.parquet_types import JSON_MARK
+from dataflow_dagster.places import AnyPath
 from dataflow_dagster.rows import Row, RowError
 
 _PLAIN = (str, int, float, bool, type(None))

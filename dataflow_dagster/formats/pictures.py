@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Final
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
 
 from dataflow_dagster.formats.format import (
     BEGINNING,
     BLOCK_ROWS,
-    AnyPath,
     Block,
     InputError,
     Mark,
 )
+from dataflow_dagster.places import AnyPath
 
 PICTURE_ENDINGS: Final = frozenset(
     (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -52,17 +53,29 @@ def _walk(folder: AnyPath, before: str, above: frozenset[str]) -> Iterator[str]:
         before: Its own path relative to the first folder, with a slash at the end.
         above: The real folders it lies in, so that a link to one of them does not go round.
     """
-    real = str(folder.resolve())
+    real = str(folder.resolve()) if isinstance(folder, Path) else str(folder)
     if real in above:
         return
     try:
-        found = sorted(folder.iterdir(), key=lambda entry: entry.name)
+        found = sorted(_entries(folder))
     except OSError as refused:
         raise InputError(folder, f"cannot be listed: {refused}") from refused
-    for entry in found:
-        if entry.name.startswith("."):
+    for name, is_folder in found:
+        if name.startswith(".") or not name:
             continue
-        if entry.is_dir():
-            yield from _walk(entry, f"{before}{entry.name}/", above | {real})
-        elif entry.suffix.lower() in PICTURE_ENDINGS:
-            yield before + entry.name
+        if is_folder:
+            yield from _walk(folder / name, f"{before}{name}/", above | {real})
+        elif PurePosixPath(name).suffix.lower() in PICTURE_ENDINGS:
+            yield before + name
+
+
+def _entries(folder: AnyPath) -> Iterator[tuple[str, bool]]:
+    """Names, and whether each is a folder's; of a store in one question, not one for each name."""
+    if isinstance(folder, Path):
+        yield from ((entry.name, entry.is_dir()) for entry in folder.iterdir())
+        return
+    listed: list[dict[str, Any]] = folder.fs.ls(folder.path, detail=True)
+    for entry in listed:
+        name = str(entry["name"]).rstrip("/")
+        if name != folder.path.rstrip("/"):  # a store may keep an object of the folder's own name
+            yield name.rpartition("/")[2], entry["type"] == "directory"

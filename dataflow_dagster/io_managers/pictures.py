@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataflow_dagster.media.pictures import read_picture, write_picture
+from dataflow_dagster.media.pictures import decode_picture, read_picture, write_picture
+from dataflow_dagster.places import AnyPath, place
 from dataflow_dagster.rows import PICTURE, Row, current
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _FORBIDDEN = re.compile(r"[^\w.-]")
 class LazyPicture:
     """A picture file that is decoded at each `open`."""
 
-    path: Path
+    path: AnyPath
 
     def open(self) -> "Image":
         """Decode the file: upright, 8-bit RGB.
@@ -28,14 +29,16 @@ class LazyPicture:
         Raises:
             RowError: The file is missing or no picture.
         """
-        return read_picture(self.path)
+        if isinstance(self.path, Path):
+            return read_picture(self.path)
+        return decode_picture(self.path.read_bytes(), str(self.path))
 
 
 def with_lazy_pictures(rows: Iterable[Row]) -> list[Row]:
     """Rows with their newest picture under ``dataflow_picture``; None where a row has none."""
     column = current("image")
     return [
-        {**row, PICTURE: LazyPicture(Path(row[column])) if row.get(column) else None}
+        {**row, PICTURE: LazyPicture(place(row[column])) if row.get(column) else None}
         for row in rows
     ]
 

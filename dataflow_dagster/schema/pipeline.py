@@ -48,6 +48,14 @@ def _text(pattern: str, expected: str) -> Any:
 
 
 Text = Annotated[str, Field(min_length=1)]
+Folder = Annotated[
+    str,
+    _text(
+        r"^(?![A-Za-z][A-Za-z0-9+.-]+://)[\s\S]+\Z",
+        "a folder on this machine; stores such as s3:// are read from (meta_path, meta_folder,"
+        " media), not written to",
+    ),
+]
 Name = Annotated[str, _text(r"^[A-Za-z0-9_]+\Z", "a name of letters, digits and _")]
 Column = Annotated[
     str, _text(rf"^(?!{PREFIX})[^\r\n]+\Z", f"a column's name, which does not begin with {PREFIX}")
@@ -56,6 +64,13 @@ Owner = Annotated[str, _text(_OWNER, "an e-mail address or team:NAME")]
 TagKey = Annotated[str, _text(_TAG_KEY, "a key of letters, digits and _ . -, up to 63 of them")]
 Pool = Annotated[str, _text(r"^[^\s$]+\Z", "a pool's name, without spaces")]
 Quantity = Annotated[str, _text(_QUANTITY, "a Kubernetes quantity such as 32Gi or 500M")]
+Host = Annotated[
+    str,
+    _text(
+        r"^((\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?\Z",
+        "a host such as images.example.org, *.example.org or 10.0.0.5:8080",
+    ),
+]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Variable = Annotated[
     str,
@@ -158,8 +173,10 @@ class PipelineOptions(_Strict, frozen=True):
     name: Name = Field(description="group and key prefix of the pipeline's assets")
     meta_path: Text = Field(description="the file or folder the rows come from")
     meta_folder: Text | None = Field(default=None, description="folder that media paths start from")
-    base_folder: Text = Field(default="intermediate_results/", description="folder of steps' rows")
-    save_folder: Text = Field(default="results/", description="folder of the results")
+    base_folder: Folder = Field(
+        default="intermediate_results/", description="folder of steps' rows"
+    )
+    save_folder: Folder = Field(default="results/", description="folder of the results")
     image_key: Column = Field(default="image", description="column of the picture's path")
     text_key: Column = Field(default="text", description="column of the text")
     video_key: Column = Field(default="video", description="column of the video's path")
@@ -167,7 +184,12 @@ class PipelineOptions(_Strict, frozen=True):
     shards: int | None = Field(default=None, ge=1, le=MOST_SHARDS, description="parts of the input")
     shards_per_run: int | None = Field(default=None, ge=1, description="shards one run takes")
     format: Literal["jsonl", "parquet"] = Field(default="jsonl", description="how rows are written")
-    media_timeout: Seconds = Field(default=60.0, description="seconds to decode one row's medium")
+    allowed_hosts: tuple[Host, ...] = Field(
+        default=(), strict=False, description="servers that rows' http:// and https:// may name"
+    )
+    hash_media: bool = Field(default=False, description="media are told apart by their bytes")
+    media_limit_mb: int = Field(default=512, ge=1, description="most MiB of a medium fetched")
+    media_timeout: Seconds = Field(default=60.0, description="seconds to fetch, or to decode, one")
     seed: int = Field(default=0, description="what all random numbers are drawn from")
     max_failed: float | None = Field(default=None, ge=0, le=1, description="share of failed rows")
     resources: Resources = Field(default=Resources(), description="default of the steps'")

@@ -1,6 +1,7 @@
 """A model step over its shards, with one engine for all of them."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -9,18 +10,20 @@ from types import TracebackType
 
 from dataflow_dagster.engines.replicas import Plan, Replicas
 from dataflow_dagster.engines.session import Engine, Request, Session, notes_of
+from dataflow_dagster.media.fetching import Fetcher
 from dataflow_dagster.rows import RowError, fingerprint
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.inputs import InputReader, Work
 from dataflow_dagster.steps.keys import Origin
-from dataflow_dagster.steps.layout import Layout, meta_folder
+from dataflow_dagster.steps.layout import Layout
 from dataflow_dagster.steps.ledger import Ledger
 from dataflow_dagster.steps.manifest import Manifest
-from dataflow_dagster.steps.preparer import Preparer
+from dataflow_dagster.steps.preparer import Preparer, media_rules
 from dataflow_dagster.steps.progress import Progress, Silent
 from dataflow_dagster.steps.saving import PictureSaver
 from dataflow_dagster.steps.shard import Shard, check_made, source_version
 from dataflow_dagster.steps.shard_run import ShardRun
+from dataflow_dagster.steps.stamps import Stamps
 
 SAVE_WORKERS = 4
 
@@ -42,6 +45,7 @@ class StepRun:
         ledger: Its earlier answers; None: they are not wanted.
         shard_fingerprint: Beside it, how rows are made of the rows read; stands in manifests.
         proven: Some row was answered well in this run, so that the step is not hopeless.
+        failures: Kind of error → rows of this run that failed of it, in all shards.
     """
 
     def __init__(
@@ -59,16 +63,19 @@ class StepRun:
         self.progress: Progress = progress or Silent()
         self.engine: Engine = step.config.engine()
         self.fingerprint = step_fingerprint(step, self.engine)
-        self.inputs = InputReader(pipeline, step, self.fingerprint, meta_folder(pipeline))
+        self._fetcher = Fetcher(media_rules(pipeline))
+        self._stamps = Stamps(self._fetcher, hash_media=pipeline.hash_media)
+        self.inputs = InputReader(pipeline, step, self.fingerprint, self._stamps)
         self.shard_fingerprint = fingerprint([self.fingerprint, self.inputs.settings()])
         self.proven = False
+        self.failures = Counter[str]()
         self.origin = Origin(self.fingerprint, step.asset)
         base_folder = Layout(pipeline).base_folder
         self.ledger = None if recompute else Ledger(base_folder, self.origin)
         self._fetched = False
         self._session: Session | None = None
         self._pool = ThreadPoolExecutor(SAVE_WORKERS, thread_name_prefix="save")
-        self._preparer = Preparer(pipeline, step, self.inputs.given)
+        self._preparer = Preparer(pipeline, step, self.inputs.given, self._fetcher)
 
     def __enter__(self) -> "StepRun":
         return self
@@ -81,6 +88,8 @@ class StepRun:
     ) -> None:
         try:
             self._preparer.close()
+            self._stamps.close()
+            self._fetcher.close()
             self._pool.shutdown(wait=True, cancel_futures=True)
         finally:
             if self.ledger is not None:

@@ -1,10 +1,10 @@
 """What a model step reads of each row: its text or medium, its seed, its key."""
 
-import os
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
+from dataflow_dagster.media.hosts import Hosts
 from dataflow_dagster.media.paths import resolve_medium
 from dataflow_dagster.models.declaration import Given
 from dataflow_dagster.rows import (
@@ -23,9 +23,11 @@ from dataflow_dagster.rows import (
     seed,
 )
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
-from dataflow_dagster.steps.layout import Layout
+from dataflow_dagster.steps.layout import Layout, meta_folder
 from dataflow_dagster.steps.overlap import Written
+from dataflow_dagster.steps.stamps import Stamps
 
+_LOOK_ROWS = 256
 _DRAWN = "\0drawn"
 """In a key in place of the path of a medium drawn by an earlier step; no path has it."""
 
@@ -60,11 +62,11 @@ class InputReader:
         pipeline: Gives the seed and where pictures named by the user's columns are.
         step: Its ``reads``, ``input_key`` and ``repeat_time`` decide what is made.
         fingerprint: Begins every row's key.
-        meta_folder: Relative picture paths in an ``input_key`` column are below it.
+        stamps: Tell media apart.
     """
 
     def __init__(
-        self, pipeline: PipelineSpec, step: StepSpec, fingerprint: str, meta_folder: Path
+        self, pipeline: PipelineSpec, step: StepSpec, fingerprint: str, stamps: Stamps
     ) -> None:
         self._step = step
         self._reads = step.config.reads
@@ -72,7 +74,10 @@ class InputReader:
         self._newest = current(step.config.reads)
         self._repeats = step.config.repeat_time
         self._identity = step.identity
-        self._meta_folder = meta_folder
+        self._meta_folder = meta_folder(pipeline)
+        self._hosts = Hosts(pipeline.allowed_hosts)
+        self._stamps = stamps
+        self._hash_media = pipeline.hash_media
         self._seed = pipeline.seed if step.config.seed is None else step.config.seed
         self._state = key_state(fingerprint, self._seed, step.identity)
         self._folders = Layout(pipeline)
@@ -102,8 +107,29 @@ class InputReader:
             "input": [self._step.input_key, None if earlier is None else earlier.asset],
             "meta_folder": str(self._meta_folder),
             "repeat_time": self._repeats,
+            **({"hash_media": True} if self._hash_media else {}),
             "seed": [self._seed, self._identity],
         }
+
+    def looked_up(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """The same rows, of which those that come next have their media asked for together."""
+        if self._reads == "text":
+            return rows
+        return self._looked_up(rows)
+
+    def _looked_up(self, rows: Iterator[Row]) -> Iterator[Row]:
+        while group := list(islice(rows, _LOOK_ROWS)):
+            self._stamps.look(map(self._given_medium, group))
+            yield from group
+
+    def _given_medium(self, row: Row) -> str | None:
+        """The user's own medium in a row; None: none that could be asked for."""
+        if row.get(ERROR) is not None or any(row.get(column) for column in self._drawn):
+            return None
+        try:
+            return self._value(row)
+        except RowError:
+            return None
 
     def read(self, row: Row, number: int) -> Iterable[Work]:
         """The ``repeat_time`` output rows of the `number`-th row read."""
@@ -144,7 +170,7 @@ class InputReader:
     def _by_row(self, work: Work) -> Work:
         """Work whose key all of the row decides, the bytes of its picture too."""
         picture = work.row.get(current("image"))
-        stamp = "" if picture is None else _file_stamp(picture)
+        stamp = "" if picture is None else self._stamps.of(picture)[1]
         told = fingerprint([work.value, work.row])
         return work._replace(digest=key(self._state, work.of, work.repeat, told, stamp))
 
@@ -154,7 +180,7 @@ class InputReader:
             answer = row.get(column)
             if answer is not None:
                 return _DRAWN, answer["digest"]
-        return path, _file_stamp(path)
+        return self._stamps.of(path)
 
     def _value(self, row: Row) -> str | None:
         """The text or the medium's path this step reads; None: the row has none."""
@@ -167,7 +193,7 @@ class InputReader:
             raise RowError("missing_column", f"the row has no column '{input_key}' (input_key)")
         if self._reads == "text":
             return checked_text(row[input_key], input_key)
-        path = resolve_medium(row[input_key], self._meta_folder)
+        path = resolve_medium(row[input_key], self._meta_folder, self._hosts)
         return None if path is None else self._written.checked(path)
 
     def _earlier_value(self, row: Row, earlier: StepSpec) -> str | None:
@@ -190,12 +216,3 @@ def checked_text(value: object, column: str) -> str | None:
     raise RowError(
         "bad_value", f"column '{column}' is {shown} ({type(value).__name__}), not a text"
     )
-
-
-def _file_stamp(path: str) -> str:
-    """A file's size and time of change; empty where it cannot be read, which a model tells."""
-    try:
-        stat = os.stat(path)  # noqa: PTH116  # a third of Path.stat's cost, once per row
-    except (OSError, ValueError):
-        return ""
-    return f" {stat.st_size} {stat.st_mtime_ns}"

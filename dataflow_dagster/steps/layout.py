@@ -3,6 +3,7 @@
 import glob
 from pathlib import Path
 
+from dataflow_dagster.places import AnyPath, place
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.shard import Shard
 
@@ -11,14 +12,14 @@ RESULTS = "results"
 RAW_META_FOLDER = "step_0_preprocess_format"
 
 
-def meta_folder(pipeline: PipelineSpec) -> Path:
+def meta_folder(pipeline: PipelineSpec) -> AnyPath:
     """What relative media paths in rows are below: ``meta_folder``, else ``meta_path``'s folder."""
     if pipeline.meta_folder is not None:
-        return Path(pipeline.meta_folder)
-    path = Path(pipeline.meta_path)
+        return place(pipeline.meta_folder)
+    path = place(pipeline.meta_path)
     if path.is_dir():
         return path
-    above = path.parents if not path.exists() else path.parents[:1]
+    above = list(path.parents) if not path.exists() else [path.parent]
     return next((folder for folder in above if not glob.has_magic(str(folder))), path.parent)
 
 

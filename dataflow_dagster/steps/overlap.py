@@ -7,6 +7,7 @@ from pathlib import Path
 from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.formats.inputs import Input
 from dataflow_dagster.formats.pictures import PictureFolder
+from dataflow_dagster.places import is_url
 from dataflow_dagster.rows import RowError
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout, meta_folder
@@ -30,19 +31,19 @@ class Written:
             for path in (stem, stem.with_suffix(".jsonl"), stem.with_suffix(".parquet"))
         )
 
-    def checked(self, path: Path) -> str:
-        """The path of a medium that a row's value names.
+    def checked(self, path: str) -> str:
+        """The path or URL of a medium that a row's value names.
 
         Raises:
             RowError: ``inside_output``: it may be overwritten by what is drawn.
         """
-        if self._media and self.holds_medium(path):
+        if self._media and not is_url(path) and self.holds_medium(Path(path)):
             message = (
                 f"{path} lies in a folder this pipeline draws into; name another base_folder or"
                 " save_folder"
             )
             raise RowError("inside_output", message)
-        return str(path)
+        return path
 
     def holds_medium(self, path: Path) -> bool:
         """Whether `path` is, or lies in, a folder of drawn pictures."""
@@ -61,12 +62,12 @@ def check_input(pipeline: PipelineSpec, found: Input) -> None:
     """
     written = Written(pipeline)
     for file in found.files:
-        if written.holds_rows(Path(str(file)).resolve()):
+        if isinstance(file, Path) and written.holds_rows(file.resolve()):
             raise InputError(file, "is written by this pipeline too; name another save_folder")
     folder = meta_folder(pipeline)
-    if written.holds_medium(folder.resolve()):
+    if isinstance(folder, Path) and written.holds_medium(folder.resolve()):
         raise InputError(folder, "is drawn into by this pipeline too; name another save_folder")
-    for key in ("base_folder", "save_folder"):
+    for key in ("base_folder", "save_folder") if not is_url(pipeline.meta_path) else ():
         _check_outside(pipeline, key, found)
 
 

@@ -6,7 +6,9 @@ import shutil
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
+from dataflow_dagster.media.hosts import shown
 from dataflow_dagster.media.pictures import picture_extension
+from dataflow_dagster.places import AnyPath, is_url
 from dataflow_dagster.rows import NAME, REPEAT, Row, RowError
 
 _MAX_PART_BYTES = 180  # file systems allow 255; what is appended to a stem fits in the rest
@@ -15,7 +17,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.#~+-]{1,180}")
 _MAX_NAME_BYTES = 1000  # PATH_MAX is 4096; the folder that the name is below needs room too
 
 
-def name_after(value: object, meta_folder: Path, row_id: str) -> str:
+def name_after(value: object, meta_folder: AnyPath, row_id: str) -> str:
     """What a row's outputs are named after: its own picture's path below `meta_folder`, or its id.
 
     Args:
@@ -109,12 +111,17 @@ def _short(path: PurePosixPath) -> PurePosixPath:
     return PurePosixPath(digest.hexdigest(), path.name)
 
 
-def _relative(value: str, meta_folder: Path) -> PurePosixPath | None:
+def _relative(value: str, meta_folder: AnyPath) -> PurePosixPath | None:
     if "\0" in value:
         return None
+    if is_url(value):
+        below = value.removeprefix(f"{str(meta_folder).rstrip('/')}/")
+        return PurePosixPath(below if below != value else shown(value).rpartition("/")[2])
     path = Path(value)
     if not path.is_absolute():
         return PurePosixPath(value)
+    if not isinstance(meta_folder, Path):
+        return PurePosixPath(path.name)
     if path.is_relative_to(meta_folder.absolute()):
         return PurePosixPath(path.relative_to(meta_folder.absolute()).as_posix())
     return PurePosixPath(path.name)

@@ -41,6 +41,8 @@ def map_ahead(
 
 
 def _next(begun: deque[Future[R]], late: list[Future[R]], patience_s: float) -> R:
+    if begun and begun[0].done():
+        return begun.popleft().result()
     while begun and not any(future.done() for future in late):
         done, _ = wait([begun[0]], timeout=patience_s)
         if done:

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from dataflow_dagster.formats.inputs import find_input
+from dataflow_dagster.media.hosts import Hosts
 from dataflow_dagster.media.paths import resolve_medium
 from dataflow_dagster.rows import (
     ERROR,
@@ -85,6 +86,7 @@ class RawMeta:
         self._index = index
         self._told = False
         self._folder = meta_folder(pipeline)
+        self._hosts = Hosts(pipeline.allowed_hosts)
         self._media = sorted(source_media(pipeline))
         self._written = Written(pipeline)
         self.fingerprint = raw_meta_fingerprint(pipeline)
@@ -171,7 +173,7 @@ class RawMeta:
         if medium == "text":
             return checked_text(row.get(self._pipeline.text_key), self._pipeline.text_key)
         column = self._pipeline.image_key if medium == "image" else self._pipeline.video_key
-        path = resolve_medium(row.get(column), self._folder)
+        path = resolve_medium(row.get(column), self._folder, self._hosts)
         return None if path is None else self._written.checked(path)
 
 
@@ -182,6 +184,7 @@ def raw_meta_fingerprint(pipeline: PipelineSpec) -> str:
         "keys": [pipeline.image_key, pipeline.text_key, pipeline.video_key, pipeline.id_key],
         "meta_folder": pipeline.meta_folder,
         "media": sorted(source_media(pipeline)),
+        **({"hosts": pipeline.allowed_hosts} if pipeline.allowed_hosts else {}),
     }
     return fingerprint(settings)
 

@@ -122,7 +122,7 @@ class ShardRun:
     def _open_work(self) -> Iterator[Work]:
         """Rows that need the engine; all others are settled on the way."""
         read, tally = self._run.inputs.read, self._tally
-        for number, row in enumerate(self._source.rows()):
+        for number, row in enumerate(self._run.inputs.looked_up(self._source.rows())):
             if not number % _TELL_ROWS:
                 self._tell()
             for work in read(row, number):
@@ -236,10 +236,12 @@ class ShardRun:
         work.row[ERROR] = error.as_column(self._run.step.asset)
         self._tally.count_error(error.kind)
         self._part.append(work.number, work.row)
-        alike = self._tally.failed >= HOPELESS_AFTER and len(self._tally.kinds) == 1
+        failures = self._run.failures
+        failures[error.kind] += 1
+        alike = failures[error.kind] >= HOPELESS_AFTER and len(failures) == 1
         if alike and not undecided and not self._run.proven:
             raise HopelessStepError(
-                f"{self._run.step.asset}: the first {self._tally.failed} rows tried all failed"
+                f"{self._run.step.asset}: the first {failures[error.kind]} rows tried all failed"
                 f" with '{error.kind}'; the last one: {error.message}"
             )
 

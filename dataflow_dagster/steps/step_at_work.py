@@ -1,5 +1,6 @@
 """What the run of one shard needs of the run of its step."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
@@ -19,9 +20,11 @@ class StepAtWork(Protocol):
 
     Attributes:
         proven: Some row was answered well in this run, so that the step is not hopeless.
+        failures: Kind of error → rows of this run that failed of it, in all shards.
     """
 
     proven: bool
+    failures: Counter[str]
 
     @property
     def step(self) -> StepSpec:

@@ -3,10 +3,13 @@ from typing import Any
 
 import pytest
 
+from dataflow_dagster.media.hosts import Hosts
 from dataflow_dagster.media.paths import resolve_medium
+from dataflow_dagster.places import place
 from dataflow_dagster.rows import RowError
 
 FOLDER = Path("/data/pictures")
+NOBODY = Hosts()
 
 
 @pytest.mark.parametrize(
@@ -22,18 +25,18 @@ FOLDER = Path("/data/pictures")
     ],
 )
 def test_a_path_is_taken_from_the_folder_or_as_written(value: str, path: str) -> None:
-    assert resolve_medium(value, FOLDER) == Path(path)
+    assert resolve_medium(value, FOLDER, NOBODY) == path
 
 
 @pytest.mark.parametrize("value", [None, ""])
 def test_no_value_means_no_medium(value: str | None) -> None:
-    assert resolve_medium(value, FOLDER) is None
+    assert resolve_medium(value, FOLDER, NOBODY) is None
 
 
 @pytest.mark.parametrize("value", ["..", "../a.jpg", "../../etc/passwd", "a/../../b.jpg", "./../x"])
 def test_a_relative_path_never_leaves_the_folder(value: str) -> None:
     with pytest.raises(RowError) as failed:
-        resolve_medium(value, FOLDER)
+        resolve_medium(value, FOLDER, NOBODY)
     assert failed.value.kind == "outside_meta_folder"
     assert f"'{value}'" in failed.value.message
 
@@ -43,13 +46,13 @@ def test_a_relative_path_never_leaves_the_folder(value: str) -> None:
     [
         *(5, 0, 1.5, True, False, [], ["a.jpg"], {"path": "a.jpg"}),
         *("nul\0.jpg", "\ud800.jpg", "x" * 256, "y/" * 3000, "写" * 100),
-        *("http://host/a.jpg", "s3://bucket/a.jpg", "file:///a.jpg"),
+        *("ftp://host/a.jpg", "ssh://host/a.jpg", "http://u:p@host/a.jpg", "s3://bucket/a\n"),
     ],
     ids=lambda value: repr(value)[:20].encode("ascii", "replace").decode(),
 )
 def test_a_value_that_is_no_path_costs_one_row(value: Any) -> None:
     with pytest.raises(RowError) as failed:
-        resolve_medium(value, FOLDER)
+        resolve_medium(value, FOLDER, NOBODY)
     assert failed.value.kind == "bad_value"
     assert len(failed.value.message) < 400
 
@@ -59,6 +62,39 @@ def test_a_link_in_the_folder_is_followed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere/a.jpg").write_text("x")
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures/link").symlink_to(tmp_path / "elsewhere")
-    found = resolve_medium("link/a.jpg", tmp_path / "pictures")
+    found = resolve_medium("link/a.jpg", tmp_path / "pictures", NOBODY)
     assert found is not None
-    assert found.read_text() == "x"
+    assert Path(found).read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ("a/b.jpg", "s3://bucket/pictures/a/b.jpg"),
+        ("a/../b.jpg", "s3://bucket/pictures/b.jpg"),
+        ("gs://other/a.jpg", "gs://other/a.jpg"),
+        ("https://host/a.jpg?b=c", "https://host/a.jpg?b=c"),
+        ("/here/a.jpg", "/here/a.jpg"),
+        ("file:///here/a.jpg", "/here/a.jpg"),
+    ],
+)
+def test_media_may_lie_in_stores_and_on_allowed_hosts(value: str, url: str) -> None:
+    assert resolve_medium(value, place("s3://bucket/pictures/"), Hosts(("host",))) == url
+
+
+def test_a_relative_path_never_leaves_a_folder_in_a_store() -> None:
+    with pytest.raises(RowError) as failed:
+        resolve_medium("../secret/a.jpg", place("s3://bucket/pictures"), NOBODY)
+    assert failed.value.kind == "outside_meta_folder"
+
+
+def test_a_host_that_is_not_listed_costs_one_row() -> None:
+    with pytest.raises(RowError) as failed:
+        resolve_medium("https://host/a.jpg", FOLDER, NOBODY)
+    assert failed.value.kind == "host_not_allowed"
+    assert "allowed_hosts" in failed.value.message
+
+
+def test_a_rare_scheme_is_taken_where_the_folder_has_it() -> None:
+    folder = place("memory://pictures")
+    assert resolve_medium("memory://x/a.jpg", folder, NOBODY) == "memory://x/a.jpg"

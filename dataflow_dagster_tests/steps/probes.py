@@ -98,7 +98,7 @@ class Probe(Model):
 
     def note(self, line: str) -> None:
         if self.log:
-            with Path(self.log).open("a") as file:
+            with Path(self.log).open("a", errors="backslashreplace") as file:
                 file.write(line + "\n")
 
 

@@ -3,22 +3,25 @@ from typing import Any
 
 import pytest
 
+from dataflow_dagster.media.fetching import Fetcher, MediaRules
 from dataflow_dagster.rows import Row
 from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster.steps.inputs import InputReader, Work
-from dataflow_dagster.steps.layout import meta_folder
+from dataflow_dagster.steps.stamps import Stamps
 from dataflow_dagster_tests.steps.driving import Ground, draw, step
+
+STAMPS = Stamps(Fetcher(MediaRules()), hash_media=False)
 
 
 def works(ground: Ground, row: Row, *steps: dict[str, Any], **keys: Any) -> list[Work]:
     pipeline = ground.pipeline(*steps, **keys)
-    reader = InputReader(pipeline, pipeline.steps[-1], "fingerprint", meta_folder(pipeline))
+    reader = InputReader(pipeline, pipeline.steps[-1], "fingerprint", STAMPS)
     return list(reader.read(row, 7))
 
 
 def seeds_of(ground: Ground, row: Row, *steps: dict[str, Any], **keys: Any) -> list[int]:
     pipeline = ground.pipeline(*steps, **keys)
-    reader = InputReader(pipeline, pipeline.steps[-1], "fingerprint", meta_folder(pipeline))
+    reader = InputReader(pipeline, pipeline.steps[-1], "fingerprint", STAMPS)
     return [reader.given(work).seed for work in reader.read(row, 7)]
 
 

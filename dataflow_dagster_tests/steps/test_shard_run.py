@@ -200,7 +200,7 @@ def _value(counter: "itertools.count[int]") -> int:
     return int(repr(counter)[6:-1])
 
 
-@pytest.mark.parametrize(("name", "most"), [("Upper", 2), ("Look", 40)])
+@pytest.mark.parametrize(("name", "most"), [("Upper", 2), ("Look", 100)])
 def test_the_reader_runs_no_further_ahead_than_the_pool_holds(
     ground: Ground, monkeypatch: pytest.MonkeyPatch, name: str, most: int
 ) -> None:
@@ -220,3 +220,11 @@ def test_the_reader_runs_no_further_ahead_than_the_pool_holds(
         manifest = run.answer_shard(layout.shard(RAW_META), layout.shard(pipeline.steps[0].asset))
     assert manifest.tally.rows == 500
     assert max(ahead) <= most
+
+
+def test_failures_of_small_shards_add_up_to_a_hopeless_step(ground: Ground) -> None:
+    ground.rows(*({"text": f"unfit {n}"} for n in range(1000)))
+    with pytest.raises(HopelessStepError, match=f"first {HOPELESS_AFTER} rows .*'unfit'"):
+        ground.run(step("Upper"), shards=100)
+    ground.rows(*({"text": f"unfit {n}" if n else "fit"} for n in range(1000)))
+    assert ground.run(step("Upper"), shards=100).tally("texts").failed == 999
