@@ -51,6 +51,7 @@ ELSEWHERE: dict[str, str] = {
     "repeat_time": "steps/test_shard_run.py::test_repeated_answers_make_rows_of_their_own",
     "seed": "steps/test_inputs.py::test_a_seed_hangs_on_pipeline_seed_step_id_and_repeat_alone",
     "model_path": "models/test_image_captioner.py::test_it_captions_a_picture_from_a_file",
+    "revision": "engines/test_hub.py::test_a_model_is_fetched_with_its_weights_once_and_the_token",
     "dtype": "engines/test_transformers.py::test_bfloat16_is_what_the_weights_are_loaded_in",
     "backend": CHOICE + "test_a_backend_that_does_not_serve_the_model_is_refused",
     "device": CHOICE + "test_a_torch_built_for_cpus_leaves_the_gpu_alone",

@@ -20,7 +20,8 @@ def test_its_defaults_are_those_of_the_table(row: ModelRow) -> None:
     defaults = {
         name: None if field.is_required() else field.default for name, field in fields.items()
     }
-    weights = {"model_path": row.model_path} if "model_path" in fields else {}
+    of_weights = {"model_path": row.model_path, "revision": None}
+    weights = of_weights if "model_path" in fields else {}
     assert defaults == {**weights, **row.defaults}
 
 
