@@ -1,3 +1,7 @@
+import os
+
+import pytest
+
 from dataflow_dagster.resources.tags import op_tags, stated
 from dataflow_dagster.schema.pipeline import Resources
 
@@ -17,3 +21,20 @@ def test_variables_are_told_by_name_alone() -> None:
     resources = Resources.model_validate({"env": {"TOKEN": "secret", "LEVEL": "1"}})
     assert stated(resources) == {"env": "TOKEN, LEVEL"}
     assert "secret" not in repr(resources)
+
+
+def test_dagsters_executor_for_kubernetes_reads_them() -> None:
+    try:
+        from dagster_k8s.job import get_user_defined_k8s_config
+        from dagster_k8s.models import k8s_model_from_dict
+        from kubernetes.client import V1ResourceRequirements
+    except ImportError:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip("dagster-k8s is not installed")
+    tags = op_tags(Resources(gpus=2, cpus=0.5, memory="32Gi", pool="gpu"))
+    container = get_user_defined_k8s_config(tags).container_config
+    asked = k8s_model_from_dict(V1ResourceRequirements, container["resources"])
+    assert asked.requests == {"nvidia.com/gpu": "2", "memory": "32Gi", "cpu": "0.5"}
+    assert asked.limits == {"nvidia.com/gpu": "2", "memory": "32Gi"}
+    assert get_user_defined_k8s_config(op_tags(Resources(gpus=0))).container_config == {}
