@@ -22,6 +22,8 @@ REPEAT: Final = "dataflow_repeat"
 """Which of several answers to one row this row is: ``_0``, ``_1``, ...; nested: ``_0_2``."""
 PICTURE: Final = "dataflow_picture"
 """Where an asset that loads rows of pictures finds the picture itself; never written."""
+CLIP: Final = "dataflow_clip"
+"""The same for rows of clips."""
 SOURCE_PREFIX: Final = "dataflow_source_"
 """Begins the columns of ``results`` that keep what a step's answer overwrote."""
 

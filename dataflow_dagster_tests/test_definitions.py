@@ -8,7 +8,7 @@ import pytest
 from dataflow_dagster.definitions import pipeline_files
 from dataflow_dagster_tests.toys.process import ROOT, run_python
 
-HEAVY = ["torch", "vllm", "diffusers", "transformers", "pandas", "pyarrow", "numpy", "PIL"]
+HEAVY = ["torch", "vllm", "diffusers", "transformers", "pandas", "pyarrow", "numpy", "PIL", "av"]
 
 LOADED = """
 import sys

@@ -1,15 +1,17 @@
 """Pictures by Hugging Face diffusers: batches of one constant shape, a generator per row."""
 
-import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from inspect import signature
 from typing import TYPE_CHECKING, Any, Final
 
 from dataflow_dagster.engines.batches import Isolation, answer_batches
+from dataflow_dagster.engines.diffusers_calls import (
+    check_call,
+    prompt_details,
+    quiet_libraries,
+    quiet_pipeline,
+)
 from dataflow_dagster.engines.diffusers_speed import Speed, loading, place
-from dataflow_dagster.engines.errors import UnfitSettingError
 from dataflow_dagster.engines.memory import Fitting, free_memory, loading_memory
 from dataflow_dagster.engines.session import Answer, Answered, Engine, Request
 from dataflow_dagster.rows import RowError
@@ -100,17 +102,9 @@ class DiffusersSession:
             return RowError("flat_picture", f"every pixel of the picture has the colour {colour}")
         return Answer(picture=Image.fromarray(pixels), details=self._details(request))
 
-    def _details(self, request: Request) -> dict[str, int | bool]:
-        tokenizer = _counting_tokenizer(self._pipeline)
-        if tokenizer is None:
-            return {"seed": request.seed}
-        tokens = len(tokenizer(request.prompt).input_ids)
-        room = self._settings.call.get("max_sequence_length") or _own_length(self._pipeline)
-        return {
-            "seed": request.seed,
-            "prompt_tokens": tokens,
-            "prompt_truncated": tokens > room,
-        }
+    def _details(self, request: Request) -> dict[str, Any]:
+        told = prompt_details(self._pipeline, request.prompt, self._settings.call)
+        return {"seed": request.seed, **told}
 
 
 def open_session(engine: Engine, settings: DrawingSettings) -> DiffusersSession:
@@ -122,12 +116,8 @@ def open_session(engine: Engine, settings: DrawingSettings) -> DiffusersSession:
     """
     import torch
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
-    from diffusers.utils.logging import disable_progress_bar as hide_bars_of_diffusers
-    from transformers.utils.logging import disable_progress_bar as hide_bars_of_transformers
 
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else it warns after every fork
-    hide_bars_of_diffusers()
-    hide_bars_of_transformers()
+    quiet_libraries()
     with loading_memory(SMALLER):
         # A torch dtype, not its name: diffusers 0.42 loads float32 for one, with only a warning.
         pipeline: Any = DiffusionPipeline.from_pretrained(
@@ -135,45 +125,6 @@ def open_session(engine: Engine, settings: DrawingSettings) -> DiffusersSession:
             dtype=getattr(torch, engine.precision),
             **loading(settings.model_path, engine, settings.speed),
         )
-        _check_call(pipeline, settings.call)
-        pipeline.set_progress_bar_config(disable=True)
-        _hush_truncation(pipeline)
+        check_call(pipeline, settings.call, ("prompt", "generator", "output_type"))
+        quiet_pipeline(pipeline)
         return DiffusersSession(place(pipeline, engine, settings.speed), settings)
-
-
-def _check_call(pipeline: Any, call: Mapping[str, Any]) -> None:
-    taken = signature(type(pipeline).__call__).parameters
-    for needed in ("prompt", "generator", "output_type"):
-        if needed not in taken:
-            name = type(pipeline).__name__
-            raise UnfitSettingError("model_path", name, f"its call takes no '{needed}'")
-    for setting, value in call.items():
-        if setting not in taken:
-            allowed = f"{type(pipeline).__name__} takes no such setting"
-            raise UnfitSettingError(setting, value, f"{allowed}; leave it out")
-    if "negative_prompt" in call and "true_cfg_scale" in taken:
-        scale = call.get("true_cfg_scale", taken["true_cfg_scale"].default)
-        if scale <= 1:
-            allowed = f"{type(pipeline).__name__} heeds it only with true_cfg_scale above 1"
-            raise UnfitSettingError("negative_prompt", call["negative_prompt"], allowed)
-
-
-def _own_length(pipeline: Any) -> int:
-    """Tokens that the pipeline cuts a text to where it is not told."""
-    taken = signature(type(pipeline).__call__).parameters
-    if "max_sequence_length" in taken:
-        return taken["max_sequence_length"].default
-    return _counting_tokenizer(pipeline).model_max_length
-
-
-def _hush_truncation(pipeline: Any) -> None:
-    """A prompt that is cut is told on its row; the libraries would log all that was cut off."""
-    for name in (type(pipeline).__module__, "transformers.tokenization_utils_base"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def _counting_tokenizer(pipeline: Any) -> Any:
-    """That of the encoder which reads the whole prompt: the last of several, if there is any."""
-    names = ("tokenizer_3", "tokenizer_2", "tokenizer")
-    found = (getattr(pipeline, name, None) for name in names)
-    return next((tokenizer for tokenizer in found if tokenizer is not None), None)

@@ -6,7 +6,7 @@ from typing import Any
 
 from dataflow_dagster.engines.errors import UnfitSettingError
 from dataflow_dagster.engines.session import Engine
-from dataflow_dagster.rows import RowError
+from dataflow_dagster.rows import Medium, RowError
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class LanguageSettings:
     """How a language model is opened and fed; what each means is told in `ImageCaptioner`.
 
     Attributes:
+        medium: What each prompt comes with: ``text`` is the prompt alone.
         add_special_tokens: False where prompts hold all of the tokenizer's own, such as BOS.
     """
 
@@ -52,6 +53,7 @@ class LanguageSettings:
     max_model_len: int | None = None
     max_num_seqs: int = 128
     batch_size: int = 16
+    medium: Medium = "image"
     gpu_memory_utilization: float | None = None
     quantization: str | None = None
     limit_mm_per_prompt: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -91,7 +93,7 @@ def too_long(limit: int, prompt_tokens: int | None = None) -> RowError:
     length = "too many" if prompt_tokens is None else prompt_tokens
     return RowError(
         "prompt_too_long",
-        f"the prompt has {length} tokens, those of the picture included; "
+        f"the prompt has {length} tokens, those of the picture or clip included; "
         f"max_model_len, for prompt and answer together, is {limit}",
     )
 

@@ -1,12 +1,14 @@
-"""A checkpoint's processor: how it makes tokens of a prompt and a picture, told beforehand."""
+"""A checkpoint's processor: how it makes tokens of a prompt and its medium, told beforehand."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from dataflow_dagster.engines.checkpoint import context_length
 from dataflow_dagster.engines.errors import EngineMissingError, UnfitSettingError
 from dataflow_dagster.engines.language import LanguageSettings
+from dataflow_dagster.rows import Medium
 
+_NAMES: Final = {"image": "picture", "video": "clip", "text": "text"}
 SMALL_SIDE = 56
 """Pixels. Models that cut pictures by their size make the fewest tokens of a small square one."""
 
@@ -33,16 +35,18 @@ def load_processor(model_path: str, *, trust_remote_code: bool) -> Any:
     return processor
 
 
-def check_images_kwargs(processor: Any, given: Mapping[str, Any]) -> None:
-    """Tell what the processor of pictures would ignore.
+def check_medium_kwargs(processor: Any, medium: Medium, given: Mapping[str, Any]) -> None:
+    """Tell what the processor of pictures, or of clips, would ignore.
 
     Raises:
-        UnfitSettingError: A key of `mm_processor_kwargs` that it does not take.
+        UnfitSettingError: A key of `mm_processor_kwargs` that it does not take, or a clip that
+            the checkpoint has no processor for.
     """
-    kwargs: Any = getattr(processor.image_processor, "valid_kwargs", None)
+    part = _part(processor, medium)
+    kwargs: Any = getattr(part, "valid_kwargs", None)
     known = kwargs.__optional_keys__ | kwargs.__required_keys__ if kwargs else frozenset[str]()
     if unknown := sorted(set(given) - known):
-        name = type(processor.image_processor).__name__
+        name = type(part).__name__
         allowed = f"{name} takes {', '.join(sorted(known)) or 'none'}"
         raise UnfitSettingError("mm_processor_kwargs", unknown[0], allowed)
 
@@ -51,7 +55,7 @@ def check_beforehand(settings: LanguageSettings, prompt: str) -> None:
     """Tell, before an engine starts, what would leave every row without its answer.
 
     Raises:
-        UnfitSettingError: The prompt with its picture fills `max_model_len` alone, or, without
+        UnfitSettingError: The prompt with its medium fills `max_model_len` alone, or, without
             that, all that the model's own files give it room for; or the
             processor takes no such key of `mm_processor_kwargs`.
     """
@@ -60,31 +64,49 @@ def check_beforehand(settings: LanguageSettings, prompt: str) -> None:
     if limit is None and own is None and not settings.mm_processor_kwargs:
         return
     processor = load_processor(settings.model_path, trust_remote_code=settings.trust_remote_code)
-    check_images_kwargs(processor, settings.mm_processor_kwargs)
+    check_medium_kwargs(processor, settings.medium, settings.mm_processor_kwargs)
     tokens = _count_tokens(processor, settings, prompt)
     if limit is not None and tokens >= limit:
         wanted = tokens + settings.sampling.max_tokens
         raise UnfitSettingError(
             "max_model_len",
             limit,
-            f"prompt and picture alone are {tokens} tokens or more; leave it out, "
-            f"or write {wanted} or more to leave room for max_tokens",
+            f"prompt and {_NAMES[settings.medium]} alone are {tokens} tokens or more; leave it "
+            f"out, or write {wanted} or more to leave room for max_tokens",
         )
     if own is not None and tokens >= own:
         begun = f"{prompt[:60]}…" if len(prompt) > 60 else prompt
-        allowed = f"prompt and picture are {tokens} tokens, and the model takes {own} in all"
+        both = f"prompt and {_NAMES[settings.medium]} are {tokens} tokens"
+        allowed = f"{both}, and the model takes {own} in all"
         raise UnfitSettingError("prompt", begun, allowed)
 
 
 def _count_tokens(processor: Any, settings: LanguageSettings, prompt: str) -> int:
-    """The fewest a picture with this prompt has."""
+    """The fewest a picture, or a clip of two frames, has with this prompt."""
+    import numpy as np
     from PIL import Image
 
+    black = np.zeros((2, SMALL_SIDE, SMALL_SIDE, 3), np.uint8)
+    kwargs = dict(settings.mm_processor_kwargs)
+    media: dict[str, Any] = (
+        {"videos": [black], "videos_kwargs": {**kwargs, "do_sample_frames": False}}
+        if settings.medium == "video"
+        else {"images": [[Image.fromarray(black[0])]], "images_kwargs": kwargs}
+    )
     made = processor(
         text=[prompt],
-        images=[[Image.new("RGB", (SMALL_SIDE, SMALL_SIDE))]],
-        images_kwargs=dict(settings.mm_processor_kwargs),
+        **media,
         add_special_tokens=settings.add_special_tokens,
         return_tensors="pt",
     )
     return int(made["input_ids"].shape[1])
+
+
+def _part(processor: Any, medium: Medium) -> Any:
+    if medium != "video":
+        return processor.image_processor
+    part = getattr(processor, "video_processor", None)
+    if part is None:
+        name = type(processor).__name__
+        raise UnfitSettingError("model_path", name, "this model reads no clips")
+    return part

@@ -9,6 +9,9 @@ from dataflow_dagster.rows import Row, RowError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from dataflow_dagster.media.clips import Clip
+    from dataflow_dagster.media.frames import Frames
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -21,6 +24,7 @@ class Request:
         picture: Decoded, upright, 8-bit RGB; None where the model reads text alone.
         data_url: The picture as ``data:image/…;base64,…``, for engines that send it on.
         row: All of the row, for functions that take it.
+        frames: Those of a clip that the model is to look at; None where it looks at none.
     """
 
     number: int
@@ -29,11 +33,12 @@ class Request:
     picture: "Image | None" = None
     data_url: str | None = None
     row: Row | None = None
+    frames: "Frames | None" = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an engine made of one request: a text or a picture.
+    """What an engine made of one request: a text, a picture or a clip.
 
     Attributes:
         details: What stands beside it on the row, such as token counts or a truncated prompt.
@@ -41,6 +46,7 @@ class Answer:
 
     text: str | None = None
     picture: "Image | None" = None
+    clip: "Clip | None" = None
     details: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 

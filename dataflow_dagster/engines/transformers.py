@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dataflow_dagster.engines.batches import Isolation, answer_batches
 from dataflow_dagster.engines.errors import UnfitSettingError
+from dataflow_dagster.engines.frames import alike, on_a_clock
 from dataflow_dagster.engines.language import (
     LanguageSettings,
     ended_at,
@@ -51,6 +52,10 @@ class TransformersSession:
         free_memory()
 
     def _answer(self, batch: Sequence[Request]) -> list[Answered]:
+        groups = alike(batch)
+        return [pair for group in groups for pair in self._answer_alike(group)]
+
+    def _answer_alike(self, batch: Sequence[Request]) -> list[Answered]:
         loaded = self._opened()
         inputs = _prepare(loaded, batch)
         lengths = [int(length) for length in inputs["attention_mask"].sum(dim=1)]
@@ -63,7 +68,7 @@ class TransformersSession:
             return self._generate(loaded, batch, inputs, lengths)
         numbers = {number for number, _ in refused}
         fitting = [request for request in batch if request.number not in numbers]
-        return [*refused, *(self._answer(fitting) if fitting else [])]
+        return [*refused, *(self._answer_alike(fitting) if fitting else [])]
 
     def _generate(
         self, loaded: Loaded, batch: Sequence[Request], inputs: Any, lengths: Sequence[int]
@@ -143,16 +148,19 @@ def _limit_gpu_memory(share: float | None) -> None:
 def _prepare(loaded: Loaded, batch: Sequence[Request]) -> Any:
     texts = [request.prompt for request in batch]
     options = {"padding": True, "add_special_tokens": loaded.add_special_tokens}
+    return loaded.processor(text=texts, return_tensors="pt", **_media(loaded, batch), **options)
+
+
+def _media(loaded: Loaded, batch: Sequence[Request]) -> dict[str, Any]:
+    kwargs = dict(loaded.medium_kwargs)
+    if batch[0].frames is not None:
+        clips = [request.frames for request in batch if request.frames is not None]
+        kwargs |= {"do_sample_frames": False, "video_metadata": list(map(on_a_clock, clips))}
+        return {"videos": [clip.pixels for clip in clips], "videos_kwargs": kwargs}
     if batch[0].picture is None:
-        return loaded.processor(text=texts, return_tensors="pt", **options)
-    return loaded.processor(
-        text=texts,
-        # A list for each row: Mllama takes a flat one for the pictures of a single row.
-        images=[[request.picture] for request in batch],
-        images_kwargs=dict(loaded.images_kwargs),
-        return_tensors="pt",
-        **options,
-    )
+        return {}
+    # A list for each row: Mllama takes a flat one for the pictures of a single row.
+    return {"images": [[request.picture] for request in batch], "images_kwargs": kwargs}
 
 
 def _stopping(lengths: Sequence[int], loaded: Loaded) -> list[Any]:

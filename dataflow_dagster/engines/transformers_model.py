@@ -6,7 +6,8 @@ from typing import Any
 
 from dataflow_dagster.engines.errors import UnfitSettingError
 from dataflow_dagster.engines.language import LanguageSettings
-from dataflow_dagster.engines.processor import check_images_kwargs, load_processor
+from dataflow_dagster.engines.positions import mend_positions
+from dataflow_dagster.engines.processor import check_medium_kwargs, load_processor
 from dataflow_dagster.engines.session import Engine
 
 
@@ -16,10 +17,10 @@ class Loaded:
 
     Attributes:
         model: On its device or devices, in evaluation mode.
-        processor: Pictures and text → what `model` takes, left-padded.
+        processor: Pictures or clips and text → what `model` takes, left-padded.
         limit: The most tokens a prompt and its answer may have together; None: not known.
         end_tokens: Any of them ends an answer.
-        images_kwargs: How `processor` is to treat pictures, where not as its files say.
+        medium_kwargs: How `processor` is to treat pictures or clips, where not as its files say.
         add_special_tokens: Whether the tokenizer adds its own, such as BOS, to a prompt.
     """
 
@@ -27,7 +28,7 @@ class Loaded:
     processor: Any
     limit: int | None
     end_tokens: frozenset[int]
-    images_kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    medium_kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     add_special_tokens: bool = True
 
 
@@ -42,8 +43,10 @@ def load(engine: Engine, settings: LanguageSettings) -> Loaded:
 
     processor = load_processor(settings.model_path, trust_remote_code=settings.trust_remote_code)
     processor.tokenizer.padding_side = "left"
-    check_images_kwargs(processor, settings.mm_processor_kwargs)
+    check_medium_kwargs(processor, settings.medium, settings.mm_processor_kwargs)
     model = load_model(engine, settings, AutoModelForImageTextToText)
+    if settings.medium == "video":
+        mend_positions(model)
     ends, pad = special_tokens(model, processor)
     # The checkpoint's own sampling must not mix with the row's.
     model.generation_config = GenerationConfig(
@@ -96,7 +99,11 @@ def special_tokens(model: Any, processor: Any) -> tuple[frozenset[int], int]:
 
 def token_limit(model: Any, settings: LanguageSettings) -> int | None:
     """The tokens that fit: the model's own limit, or less where the settings say so."""
-    own = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    config = model.config.get_text_config()
+    own = getattr(config, "max_position_embeddings", None)
+    rope: Any = getattr(config, "rope_parameters", None) or {}
+    if own is not None and rope.get("rope_type") == "linear":  # LLaVA-NeXT-Video: twice as many
+        own = int(own * rope["factor"])
     asked = settings.max_model_len
     if own is not None and asked is not None and asked > own:
         raise UnfitSettingError("max_model_len", asked, f"the model was made for at most {own}")

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dataflow_dagster.engines.blame import Blame
 from dataflow_dagster.engines.errors import EngineDiedError
+from dataflow_dagster.engines.frames import on_a_clock
 from dataflow_dagster.engines.language import LanguageSettings, tidy, too_long
 from dataflow_dagster.engines.session import Answer, Engine, Request
 from dataflow_dagster.rows import RowError
@@ -30,7 +31,11 @@ def engine_arguments(engine: Engine, settings: LanguageSettings) -> dict[str, An
         "tensor_parallel_size": settings.tensor_parallel_size,
         "trust_remote_code": settings.trust_remote_code,
         # Memory for a modality that is not named would be kept for 999 of it.
-        "limit_mm_per_prompt": {"image": 1, "video": 0, **settings.limit_mm_per_prompt},
+        "limit_mm_per_prompt": {
+            "image": int(settings.medium != "video"),
+            "video": int(settings.medium == "video"),
+            **settings.limit_mm_per_prompt,
+        },
         "disable_log_stats": True,
         "use_tqdm_on_load": False,
         "enforce_eager": engine.device == "cpu",  # compiling costs minutes there
@@ -68,6 +73,10 @@ def sampling_parameters(request: Request, settings: LanguageSettings) -> "Sampli
 
 def prompt_of(request: Request) -> Any:
     """What vLLM's `generate` takes."""
+    if request.frames is not None:
+        clock = {**on_a_clock(request.frames), "do_sample_frames": False}
+        clip = (request.frames.pixels, clock)
+        return {"prompt": request.prompt, "multi_modal_data": {"video": clip}}
     if request.picture is None:
         return {"prompt": request.prompt}
     return {"prompt": request.prompt, "multi_modal_data": {"image": request.picture}}

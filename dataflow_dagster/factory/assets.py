@@ -19,6 +19,7 @@ from dataflow_dagster.factory.writers import (
 from dataflow_dagster.io_managers.files import STEM, io_manager_key
 from dataflow_dagster.io_managers.rows import Shards
 from dataflow_dagster.resources.tags import op_tags, stated
+from dataflow_dagster.rows import Medium
 from dataflow_dagster.schema.pipeline import PipelineSpec, Resources, StepSpec
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
 
@@ -62,7 +63,7 @@ class PipelineAssets:
             above=above,
             resources=step.resources,
             retries=0 if step.stall_timeout_s is None else 1,
-            pictures=model.writes == "image",
+            writes=model.writes,
         )
 
     def _results(self, above: str) -> dg.AssetsDefinition:
@@ -78,10 +79,10 @@ class PipelineAssets:
         above: str | None,
         resources: Resources | None = None,
         retries: int = 0,
-        pictures: bool = False,
+        writes: Medium = "text",
     ) -> dg.AssetsDefinition:
         pipeline, key, checked = self._pipeline, self.key(name), name != RESULTS
-        io_key = io_manager_key(pipeline.format, pictures=pictures)
+        io_key = io_manager_key(pipeline.format, writes)
         decorate = dg.asset(
             key=key,
             ins={} if above is None else {"rows": dg.AssetIn(key=self.key(above))},

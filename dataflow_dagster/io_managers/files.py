@@ -12,7 +12,8 @@ from dataflow_dagster.formats.jsonl import Jsonl
 from dataflow_dagster.formats.parquet import Parquet
 from dataflow_dagster.io_managers.pictures import save_pictures, with_lazy_pictures
 from dataflow_dagster.io_managers.rows import load_as, rows_of
-from dataflow_dagster.rows import Row
+from dataflow_dagster.io_managers.videos import with_lazy_clips
+from dataflow_dagster.rows import Medium, Row
 from dataflow_dagster.schema.environment import with_variables
 from dataflow_dagster.steps.shard import Shard
 
@@ -131,20 +132,42 @@ class ParquetImagesIOManager(_WithPictures):
     extension: ClassVar[str | None] = ".parquet"  # pyright: ignore[reportIncompatibleVariableOverride]  # pydantic needs ClassVar
 
 
+class _WithClips(RowsIOManager):
+    def load_input(self, context: dg.InputContext) -> Any:
+        """As `RowsIOManager`; rows loaded as ``list[dict]`` have their clip, opened lazily."""
+        loaded = super().load_input(context)
+        return with_lazy_clips(loaded) if isinstance(loaded, list) else loaded
+
+
+class VideosIOManager(_WithClips):
+    """Rows of clips: jsonl, the clips as files beside it."""
+
+    extension: ClassVar[str | None] = ".jsonl"  # pyright: ignore[reportIncompatibleVariableOverride]  # pydantic needs ClassVar
+
+
+class ParquetVideosIOManager(_WithClips):
+    """Rows of clips: parquet, the clips as files beside it."""
+
+    extension: ClassVar[str | None] = ".parquet"  # pyright: ignore[reportIncompatibleVariableOverride]  # pydantic needs ClassVar
+
+
 IO_MANAGERS: dict[str, RowsIOManager] = {
     "dataflow_jsonl": JsonlIOManager(),
     "dataflow_parquet": ParquetIOManager(),
     "dataflow_jsonl_images": ImagesIOManager(),
     "dataflow_parquet_images": ParquetImagesIOManager(),
+    "dataflow_jsonl_videos": VideosIOManager(),
+    "dataflow_parquet_videos": ParquetVideosIOManager(),
 }
 """Resource key → IO manager; one object each, so that several pipelines' definitions merge."""
 
 
-def io_manager_key(row_format: str, *, pictures: bool) -> str:
+def io_manager_key(row_format: str, medium: Medium = "text") -> str:
     """The resource key for an asset's rows.
 
     Args:
         row_format: ``jsonl`` or ``parquet``.
-        pictures: The asset's rows name pictures it made.
+        medium: What the asset's rows name that it made.
     """
-    return f"dataflow_{row_format}{'_images' if pictures else ''}"
+    made = {"text": "", "image": "_images", "video": "_videos"}[medium]
+    return f"dataflow_{row_format}{made}"

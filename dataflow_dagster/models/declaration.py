@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any, ClassVar, Final
 
@@ -24,6 +24,8 @@ class Given:
         seed: In [0, 2**63), from (pipeline seed, step, row id, repeat index).
         text: The newest text, or that of the step's ``input_key``; None where the row has none.
         image: Path of the newest picture; None where the row has none.
+        video: Path of the newest clip; None where the row has none.
+        columns: Those of `Model.columns` that the row has, as the user wrote them.
         row: All of the row, where the model takes that; not to be changed.
     """
 
@@ -31,6 +33,8 @@ class Given:
     seed: int
     text: str | None = None
     image: str | None = None
+    video: str | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict[str, Any])
     row: Row | None = None
 
 
@@ -39,6 +43,7 @@ class Model(BaseModel, ABC):
 
     Attributes:
         reads: The medium a row must have for this step to be of use; without it: ``skipped``.
+        reads_too: Another medium that goes along with it, of rows that have it; None: none.
         writes: The medium of the answer.
         asset: The name of the step's asset where the YAML gives none.
         old_keys: Old spelling of a config key → the field it means.
@@ -46,17 +51,20 @@ class Model(BaseModel, ABC):
         code_version: To be raised when this class comes to answer differently.
         named_by: A field that a step's ``name`` may give in place of this class's name: any name
             with a colon in it, such as ``my_package.cleaning:clean``.
+        ahead: Rows prepared before the engine asks for them; each holds its medium in memory.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
 
     reads: ClassVar[Medium]
+    reads_too: ClassVar[Medium | None] = None
     writes: ClassVar[Medium]
     asset: ClassVar[str]
     old_keys: ClassVar[Mapping[str, str]] = {}
     outside_key: ClassVar[frozenset[str]] = frozenset()
     code_version: ClassVar[int] = 1
     named_by: ClassVar[str | None] = None
+    ahead: ClassVar[int] = 32
 
     repeat_time: int = Field(1, ge=1, description="answers asked for per row")
     seed: int | None = Field(None, description="this step's seed; default: the pipeline's")
@@ -94,6 +102,13 @@ class Model(BaseModel, ABC):
     @abstractmethod
     def open(self, engine: Engine) -> Session:
         """Load the model into `engine`. Heavy libraries are imported here and not before."""
+
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the user's row that decide the answer beside the medium, as a clip's part.
+
+        They tell of the user's own medium: of what an earlier step made they are not read.
+        """
+        return ()
 
     def gpus_of_one(self) -> int:
         """GPUs that one copy of the model is split over: the product of its ``…_parallel_size``."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, SecretStr, SerializeAsAny
 
 from dataflow_dagster.models.declaration import Model
 from dataflow_dagster.rows import (
+    CLIP,
     ERROR,
     ID,
     KEY,
@@ -30,7 +31,7 @@ MOST_SHARDS = 100_000
 
 RESERVED_ASSETS: Final = frozenset(
     {"raw_meta", "results"}
-    | {name.removeprefix(PREFIX) for name in (ID, KEY, ERROR, NAME, REPEAT, PICTURE)}
+    | {name.removeprefix(PREFIX) for name in (CLIP, ID, KEY, ERROR, NAME, REPEAT, PICTURE)}
     | {current(medium).removeprefix(PREFIX) for medium in ("image", "text", "video")}
 )
 """Names no step's asset may have: ours, and those whose answer column would be one of ours."""

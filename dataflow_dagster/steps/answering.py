@@ -20,7 +20,7 @@ from dataflow_dagster.steps.ledger import Ledger
 from dataflow_dagster.steps.manifest import Manifest
 from dataflow_dagster.steps.preparer import Preparer, media_rules
 from dataflow_dagster.steps.progress import Progress, Silent
-from dataflow_dagster.steps.saving import PictureSaver
+from dataflow_dagster.steps.saving import MediumSaver
 from dataflow_dagster.steps.shard import Shard, check_made, source_version
 from dataflow_dagster.steps.shard_run import ShardRun
 from dataflow_dagster.steps.stamps import Stamps
@@ -154,9 +154,9 @@ class StepRun:
                 self._fetched = True
             yield one
 
-    def saver(self, target: Shard) -> PictureSaver:
-        """Writes drawn pictures below `target`'s folder, beside the engine."""
-        return PictureSaver(target.folder / self.step.asset, self._pool)
+    def saver(self, target: Shard) -> MediumSaver:
+        """Writes pictures or clips below `target`'s folder, beside the engine."""
+        return MediumSaver(target.folder / self.step.asset, self._pool, self.step.config.writes)
 
     def _finished(self, target: Shard, version: str) -> Manifest | None:
         """The manifest of a shard that needs no work: same step, same input, no row failed."""

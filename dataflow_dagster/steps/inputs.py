@@ -12,6 +12,7 @@ from dataflow_dagster.rows import (
     ID,
     KEY,
     REPEAT,
+    Medium,
     Row,
     RowError,
     answer_column,
@@ -61,15 +62,17 @@ class InputReader:
     Args:
         pipeline: Gives the seed and where pictures named by the user's columns are.
         step: Its ``reads``, ``input_key`` and ``repeat_time`` decide what is made.
-        fingerprint: Begins every row's key.
+        step_fingerprint: Begins every row's key.
         stamps: Tell media apart.
     """
 
     def __init__(
-        self, pipeline: PipelineSpec, step: StepSpec, fingerprint: str, stamps: Stamps
+        self, pipeline: PipelineSpec, step: StepSpec, step_fingerprint: str, stamps: Stamps
     ) -> None:
         self._step = step
-        self._reads = step.config.reads
+        self._reads: Medium = step.config.reads
+        self._reads_too: Medium | None = step.config.reads_too
+        self._columns = step.config.columns()
         self._takes_row = step.config.takes_row()
         self._newest = current(step.config.reads)
         self._repeats = step.config.repeat_time
@@ -79,7 +82,7 @@ class InputReader:
         self._stamps = stamps
         self._hash_media = pipeline.hash_media
         self._seed = pipeline.seed if step.config.seed is None else step.config.seed
-        self._state = key_state(fingerprint, self._seed, step.identity)
+        self._state = key_state(step_fingerprint, self._seed, step.identity)
         self._folders = Layout(pipeline)
         self._written = Written(pipeline)
         self._earlier = {
@@ -143,9 +146,17 @@ class InputReader:
         row_seed = seed(self._seed, self._identity, work.of, work.repeat)
         if self._takes_row:
             return Given(work.number, row_seed, text=work.value, row=work.row)
-        if self._reads == "text":
-            return Given(work.number, row_seed, text=work.value)
-        return Given(work.number, row_seed, image=work.value)
+        values: dict[Medium, str | None] = {self._reads: work.value}
+        if self._reads_too is not None:
+            values[self._reads_too] = work.row.get(current(self._reads_too))
+        return Given(
+            work.number,
+            row_seed,
+            text=values.get("text"),
+            image=values.get("image"),
+            video=values.get("video"),
+            columns=self._own_columns(work.row),
+        )
 
     def _work(self, row: Row, number: int, repeat: int) -> Work:
         copy = row.copy()
@@ -165,6 +176,8 @@ class InputReader:
         if value is None:
             return Work(number, copy, of, repeat)
         told, stamp = (value, "") if self._reads == "text" else self._medium(row, value)
+        if self._reads_too is not None or self._columns:
+            stamp += self._beside(row)
         return Work(number, copy, of, repeat, value, key(self._state, of, repeat, told, stamp))
 
     def _by_row(self, work: Work) -> Work:
@@ -173,6 +186,18 @@ class InputReader:
         stamp = "" if picture is None else self._stamps.of(picture)[1]
         told = fingerprint([work.value, work.row])
         return work._replace(digest=key(self._state, work.of, work.repeat, told, stamp))
+
+    def _beside(self, row: Row) -> str:
+        """What of the row decides the answer beside the medium, for a key."""
+        too = None if self._reads_too is None else row.get(current(self._reads_too))
+        columns = self._own_columns(row)
+        return "" if too is None and not columns else fingerprint([too, columns])
+
+    def _own_columns(self, row: Row) -> dict[str, Any]:
+        """Those the model asks for; they tell nothing of a medium that an earlier step made."""
+        if any(row.get(column) is not None for column in self._drawn):
+            return {}
+        return {name: row[name] for name in self._columns if row.get(name) is not None}
 
     def _medium(self, row: Row, path: str) -> tuple[str, str]:
         """What tells a medium from others in a key: a drawn one's digest, wherever it lies."""

@@ -6,10 +6,11 @@ import shutil
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
+from dataflow_dagster.media.clips import clip_extension
 from dataflow_dagster.media.hosts import shown
 from dataflow_dagster.media.pictures import picture_extension
 from dataflow_dagster.places import AnyPath, is_url
-from dataflow_dagster.rows import NAME, REPEAT, Row, RowError
+from dataflow_dagster.rows import NAME, REPEAT, Medium, Row, RowError
 
 _MAX_PART_BYTES = 180  # file systems allow 255; what is appended to a stem fits in the rest
 _PLAIN = re.compile(r"[A-Za-z0-9_.#~+-]{1,180}")
@@ -17,24 +18,28 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.#~+-]{1,180}")
 _MAX_NAME_BYTES = 1000  # PATH_MAX is 4096; the folder that the name is below needs room too
 
 
-def name_after(value: object, meta_folder: AnyPath, row_id: str) -> str:
-    """What a row's outputs are named after: its own picture's path below `meta_folder`, or its id.
+def name_after(value: object, meta_folder: AnyPath, row_id: str, clip: object = None) -> str:
+    """What a row's outputs are named after: its own medium's path below `meta_folder`, or its id.
 
     Args:
         value: The row's own image value.
         meta_folder: Relative values are below it.
-        row_id: Names the outputs of a row without a picture.
+        row_id: Names the outputs of a row without a medium.
+        clip: The row's own video value, which counts where there is no picture.
 
     Returns:
         A relative POSIX path with an extension that has an encoder, without ``..``.
     """
+    extension = picture_extension
+    if not (isinstance(value, str) and value):
+        value, extension = clip, clip_extension
     path = _relative(value, meta_folder) if isinstance(value, str) and value else None
     parts = [_safe(part) for part in (path.parts if path else ()) if part not in (".", "..", "/")]
     if not parts:
         return f"{_safe(row_id.replace('/', '_'))}.png"
     name = _short(PurePosixPath(*parts))
     stem = name.stem if name.suffix else name.name
-    return str(name.with_name(stem + picture_extension(name.suffix)))
+    return str(name.with_name(stem + extension(name.suffix)))
 
 
 def with_hash(name: str, row_id: str) -> str:
@@ -44,10 +49,21 @@ def with_hash(name: str, row_id: str) -> str:
     return str(path.with_name(f"{path.stem}_{digest}{path.suffix}"))
 
 
-def generated_name(row: Row) -> str:
-    """The drawn picture's path below the asset's media folder: ``cats/a_generated.jpg``."""
+def generated_name(row: Row, medium: Medium = "image") -> str:
+    """The new medium's path below the asset's media folder: ``cats/a_generated.jpg``."""
     path = PurePosixPath(row[NAME])
-    return str(path.with_name(f"{path.stem}_generated{row.get(REPEAT) or ''}{path.suffix}"))
+    extension = clip_extension if medium == "video" else picture_extension
+    stem = f"{path.stem}_generated{row.get(REPEAT) or ''}"
+    return str(path.with_name(stem + extension(path.suffix)))
+
+
+def told_apart(name: str, *, clips: bool) -> str:
+    """Equal for names whose generated media would be one file; `clips` have endings of their own.
+
+    A picture a.jpg and a picture a.png become one clip a.mp4.
+    """
+    path = PurePosixPath(name)
+    return str(path.with_suffix("" if clips else picture_extension(path.suffix)))
 
 
 def path_below(folder: Path, relative: str) -> Path:

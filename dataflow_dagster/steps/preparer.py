@@ -18,7 +18,6 @@ from dataflow_dagster.steps.decoders import Decoders, can_travel
 from dataflow_dagster.steps.inputs import Work
 from dataflow_dagster.steps.prepare import map_ahead
 
-AHEAD: Final = 32
 AHEAD_OF_A_REPLICA: Final = 8
 """So many more for each copy of the model beyond the first."""
 FETCH_AHEAD: Final = 64
@@ -87,7 +86,7 @@ class Preparer:
         self._request: Callable[[Given], Request] = step.config.request
         self._texts = step.config.reads == "text"
         self._workers = workers(step)
-        self._ahead = AHEAD + AHEAD_OF_A_REPLICA * (step.copies - 1)
+        self._ahead = step.config.ahead + AHEAD_OF_A_REPLICA * (step.copies - 1)
         self._limit_s = pipeline.media_timeout
         self._fetching = ThreadPoolExecutor(FETCHES, thread_name_prefix="fetch")
         self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="prepare")

@@ -6,6 +6,7 @@ from typing import Any
 from dataflow_dagster.formats.inputs import find_input
 from dataflow_dagster.media.hosts import Hosts
 from dataflow_dagster.media.paths import resolve_medium
+from dataflow_dagster.places import AnyPath
 from dataflow_dagster.rows import (
     ERROR,
     ID,
@@ -27,7 +28,7 @@ from dataflow_dagster.steps.layout import RAW_META, Layout, meta_folder
 from dataflow_dagster.steps.manifest import Manifest, Tally
 from dataflow_dagster.steps.overlap import Written, check_input
 from dataflow_dagster.steps.part import PartWriter
-from dataflow_dagster.steps.pictures import name_after, with_hash
+from dataflow_dagster.steps.pictures import name_after, told_apart, with_hash
 from dataflow_dagster.steps.progress import Progress, Silent
 from dataflow_dagster.steps.shard import Shard, check_made
 
@@ -39,8 +40,12 @@ def source_media(pipeline: PipelineSpec) -> set[Medium]:
     wanted: set[Medium] = set()
     written: set[Medium] = set()
     for step in pipeline.steps:
-        if step.input_key is None and step.config.reads not in written:
-            wanted.add(step.config.reads)
+        reads: set[Medium] = set()
+        if step.input_key is None:
+            reads.add(step.config.reads)
+        if step.config.reads_too is not None:
+            reads.add(step.config.reads_too)
+        wanted |= reads - written
         written.add(step.config.writes)
     return wanted
 
@@ -54,16 +59,17 @@ def input_index(pipeline: PipelineSpec) -> InputIndex:
     """
     check_input(pipeline, find_input(pipeline.meta_path, pipeline.image_key))
     folder = meta_folder(pipeline)
+    clips = any(step.config.writes == "video" for step in pipeline.steps)
     reading = Reading(
         meta_path=pipeline.meta_path,
         image_key=pipeline.image_key,
         id_key=pipeline.id_key,
         limit=pipeline.limit,
-        naming=f"{CODE_VERSION} {folder}",
+        naming=f"{CODE_VERSION} {folder} {pipeline.video_key} {clips}",
     )
 
     def name_of(row: Row, row_id: str) -> str:
-        return name_after(row.get(pipeline.image_key), folder, row_id)
+        return told_apart(_name(pipeline, row, folder, row_id), clips=clips)
 
     sharded = (pipeline.shards or 1) > 1
     return open_index(reading, Layout(pipeline).folder(RAW_META), name_of, sharded=sharded)
@@ -162,7 +168,7 @@ class RawMeta:
         if isinstance(given, RowError):
             raise given
         _check_columns(given)
-        name = name_after(given.get(self._pipeline.image_key), self._folder, identity.id)
+        name = _name(self._pipeline, given, self._folder, identity.id)
         row[NAME] = with_hash(name, identity.id) if identity.name_is_taken else name
         for medium in self._media:
             value = self._medium(given, medium)
@@ -175,6 +181,11 @@ class RawMeta:
         column = self._pipeline.image_key if medium == "image" else self._pipeline.video_key
         path = resolve_medium(row.get(column), self._folder, self._hosts)
         return None if path is None else self._written.checked(path)
+
+
+def _name(pipeline: PipelineSpec, row: Row, folder: AnyPath, row_id: str) -> str:
+    clip = row.get(pipeline.video_key)
+    return name_after(row.get(pipeline.image_key), folder, row_id, clip)
 
 
 def raw_meta_fingerprint(pipeline: PipelineSpec) -> str:

@@ -1,14 +1,15 @@
-"""Writing drawn pictures beside the engine: each is on disk before the line that names it."""
+"""Writing pictures and clips beside the engine: each is on disk before the line that names it."""
 
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dataflow_dagster.engines.session import Answer
+from dataflow_dagster.media.clips import write_clip
 from dataflow_dagster.media.pictures import write_picture
-from dataflow_dagster.rows import Row, RowError, answer_column
+from dataflow_dagster.rows import Medium, Row, RowError, answer_column
 from dataflow_dagster.steps.inputs import Work
 from dataflow_dagster.steps.pictures import (
     file_digest,
@@ -17,35 +18,34 @@ from dataflow_dagster.steps.pictures import (
     place_picture,
 )
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 SAVE_AHEAD = 16
 
 Saved = tuple[Work, dict[str, Any] | RowError]
-"""An output row and its answer column's value, the picture being on disk."""
+"""An output row and its answer column's value, the medium being on disk."""
 
 
-class PictureSaver:
-    """Saves pictures of one step under its media folder, some at once.
+class MediumSaver:
+    """Saves pictures, or clips, of one step under its media folder, some at once.
 
     Args:
         folder: ``<step folder>/<asset>``; paths in answers are relative to the step folder.
         pool: Encoders run in it.
+        medium: What the step writes.
     """
 
-    def __init__(self, folder: Path, pool: Executor) -> None:
+    def __init__(self, folder: Path, pool: Executor, medium: Medium = "image") -> None:
         self._folder = folder
+        self._medium: Medium = medium
         self._column = answer_column(folder.name)
         self._pool = pool
         self._saving: deque[tuple[Work, Future[dict[str, Any] | RowError]]] = deque()
 
     def __len__(self) -> int:
-        """How many pictures were begun and not given yet."""
+        """How many media were begun and not given yet."""
         return len(self._saving)
 
     def save(self, work: Work, answer: Answer) -> Iterator[Saved]:
-        """Begin to save one picture; gives those that are on disk by now, as `saved`.
+        """Begin to save one medium; gives those that are on disk by now, as `saved`.
 
         Raises:
             OSError: The disk is full or read-only: no fault of the row.
@@ -54,7 +54,7 @@ class PictureSaver:
         yield from self.saved()
 
     def saved(self) -> Iterator[Saved]:
-        """Pictures that are on disk by now; waits only while too many are not."""
+        """Media that are on disk by now; waits only while too many are not."""
         yield from self._done(SAVE_AHEAD)
 
     def finish(self) -> Iterator[Saved]:
@@ -62,23 +62,23 @@ class PictureSaver:
         yield from self._done(0)
 
     def path_of(self, answer: dict[str, Any]) -> Path:
-        """Where the picture of an answer lies."""
-        return self._folder.parent / answer["image"]
+        """Where the medium of an answer lies."""
+        return self._folder.parent / answer[self._medium]
 
     def taken_over(self, row: Row, answer: dict[str, Any], folder: Path) -> dict[str, Any] | None:
-        """An earlier answer as this row's own, its picture lying where this row's belongs.
+        """An earlier answer as this row's own, its medium lying where this row's belongs.
 
         Args:
-            row: Names the picture.
+            row: Names the medium.
             answer: The earlier answer.
-            folder: The step folder that its picture's path is relative to.
+            folder: The step folder that its medium's path is relative to.
 
         Returns:
-            None: the picture is gone, or no longer what was drawn.
+            None: the medium is gone, or no longer what was made.
         """
-        name = generated_name(row)
-        own = {**answer, "image": f"{self._folder.name}/{name}"}
-        earlier = folder / answer["image"]
+        name = generated_name(row, self._medium)
+        own = {**answer, self._medium: f"{self._folder.name}/{name}"}
+        earlier = folder / answer[self._medium]
         if earlier == self.path_of(own):
             return own if file_digest(earlier) == answer["digest"] else None
         if file_digest(self.path_of(own)) == answer["digest"]:
@@ -92,7 +92,7 @@ class PictureSaver:
         return own
 
     def holds_all(self, rows: Iterator[Row]) -> bool:
-        """Whether every picture that `rows` name is still there; their bytes are not read."""
+        """Whether every medium that `rows` name is still there; their bytes are not read."""
         answers = (row.get(self._column) for row in rows)
         return all(answer is None or self.path_of(answer).is_file() for answer in answers)
 
@@ -102,29 +102,32 @@ class PictureSaver:
             yield work, future.result()
 
     def _save(self, row: Row, answer: Answer) -> dict[str, Any] | RowError:
-        if answer.picture is None:
-            raise TypeError("only pictures are saved")
-        name = generated_name(row)
+        name = generated_name(row, self._medium)
         try:
             path = path_below(self._folder, name)
-            _write(answer.picture, path)
+            _write(answer, path)
         except RowError as error:
             return error
         return {
-            "image": f"{self._folder.name}/{name}",
+            self._medium: f"{self._folder.name}/{name}",
             "digest": file_digest(path),
             **answer.details,
         }
 
 
-def _write(picture: "Image", path: Path) -> None:
+def _write(answer: Answer, path: Path) -> None:
     """Write beside other threads, one of which may have made a folder of that name just now.
 
     Raises:
         RowError: ``name_taken``.
     """
     try:
-        write_picture(picture, path)
+        if answer.clip is not None:
+            write_clip(answer.clip, path)
+        elif answer.picture is not None:
+            write_picture(answer.picture, path)
+        else:
+            raise TypeError("only pictures and clips are saved")
     except (IsADirectoryError, NotADirectoryError, FileExistsError) as taken:
         said = f"{path} is a file for one row and a folder for another"
         raise RowError("name_taken", said) from taken

@@ -187,7 +187,7 @@ class ShardRun:
                 work.row.pop(self._newest, None)
                 return encode(work.row)[:-1] + answered
         value = known.answer()
-        if value is not None and "image" in value:
+        if value is not None and self._writes != "text" and self._writes in value:
             value = self._saver.taken_over(work.row, value, known.file.folder)
         return None if value is None else encode(self._answered(work, value)) + b"\n"
 
@@ -201,7 +201,9 @@ class ShardRun:
             self._fail(work, answer, undecided=0)
         elif self._writes == "text" and answer.text is not None:
             self._keep(work, {"text": answer.text, **answer.details})
-        elif self._writes == "image" and answer.picture is not None:
+        elif (self._writes == "image" and answer.picture is not None) or (
+            self._writes == "video" and answer.clip is not None
+        ):
             for saved in self._saver.save(work, answer):
                 self._keep(*saved)
         else:

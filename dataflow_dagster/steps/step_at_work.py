@@ -11,7 +11,7 @@ from dataflow_dagster.steps.inputs import InputReader, Work
 from dataflow_dagster.steps.keys import Origin
 from dataflow_dagster.steps.ledger import Ledger
 from dataflow_dagster.steps.progress import Progress
-from dataflow_dagster.steps.saving import PictureSaver
+from dataflow_dagster.steps.saving import MediumSaver
 from dataflow_dagster.steps.shard import Shard
 
 
@@ -68,6 +68,6 @@ class StepAtWork(Protocol):
         """Requests in order."""
         ...
 
-    def saver(self, target: Shard) -> PictureSaver:
+    def saver(self, target: Shard) -> MediumSaver:
         """Writes drawn pictures below `target`'s folder."""
         ...

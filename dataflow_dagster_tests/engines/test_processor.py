@@ -4,7 +4,7 @@ import pytest
 import transformers
 
 from dataflow_dagster.engines.errors import EngineMissingError, UnfitSettingError
-from dataflow_dagster.engines.processor import check_beforehand, check_images_kwargs, load_processor
+from dataflow_dagster.engines.processor import check_beforehand, check_medium_kwargs, load_processor
 from dataflow_dagster_tests.engines.requests import GREEDY, LLAVA, PROMPT, language
 
 LENGTH = 32
@@ -21,12 +21,12 @@ def test_pictures_are_processed_without_torchvision(processor: Any) -> None:
 
 
 def test_what_the_processor_takes_passes(processor: Any) -> None:
-    check_images_kwargs(processor, {"do_normalize": False, "size": {"shortest_edge": 32}})
+    check_medium_kwargs(processor, "image", {"do_normalize": False, "size": {"shortest_edge": 32}})
 
 
 def test_what_the_processor_would_ignore_is_refused_with_what_it_takes(processor: Any) -> None:
     with pytest.raises(UnfitSettingError, match=r"'num_crops'.*CLIPImageProcessorPil takes.*size"):
-        check_images_kwargs(processor, {"num_crops": 4})
+        check_medium_kwargs(processor, "image", {"num_crops": 4})
 
 
 def test_a_limit_that_prompt_and_picture_fill_is_refused_with_what_to_write() -> None:

@@ -10,14 +10,14 @@ from dataflow_dagster.engines.choice import installed_version
 from dataflow_dagster.engines.language import LanguageSettings
 from dataflow_dagster.engines.session import Engine
 from dataflow_dagster.engines.vllm_terms import engine_arguments
-from dataflow_dagster_tests.engines.checkpoints import vision_language
+from dataflow_dagster_tests.engines.checkpoints import video, vision_language
 from dataflow_dagster_tests.engines.checkpoints.sd3 import sd3
 from dataflow_dagster_tests.engines.requests import FLUX, LLAVA
 from dataflow_dagster_tests.requirements import require
 
 Checkpoint = Callable[[str], str]
 
-NEED_TORCHVISION = frozenset({"llava_onevision", "qwen2_vl"})
+NEED_TORCHVISION = frozenset({"llava_next_video", "llava_onevision", "qwen2_vl"})
 """Architectures whose processors handle videos too; the others read pictures with Pillow."""
 
 
@@ -25,7 +25,7 @@ NEED_TORCHVISION = frozenset({"llava_onevision", "qwen2_vl"})
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """The folder of the tiny checkpoint of that name, built when it is first asked for."""
     built = {"llava": LLAVA, "flux": FLUX}
-    builders = {**vars(vision_language), "sd3": sd3}
+    builders = {**vars(vision_language), **vars(video), "sd3": sd3}
     folder = tmp_path_factory.mktemp("checkpoints")
 
     def build(name: str) -> str:

@@ -14,12 +14,21 @@ from dataflow_dagster_tests.engines.api_server import ApiServer
 from dataflow_dagster_tests.engines.checkpoints.phi3v import phi3v
 from dataflow_dagster_tests.engines.checkpoints.text import llama
 from dataflow_dagster_tests.models.models_table import MODELS
+from dataflow_dagster_tests.models.video_table import VIDEO_MODELS
 from dataflow_dagster_tests.steps.driving import Outcome, run
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "data" / "examples"
-CHECKPOINTS = {row.name: row.checkpoint for row in MODELS}
+CHECKPOINTS = {(row.step_type, row.name): row.checkpoint for row in [*MODELS, *VIDEO_MODELS]}
+CLIP: dict[str, Any] = {
+    "height": 64,
+    "width": 64,
+    "num_inference_steps": 2,
+    "num_frames": 8,
+    "cpu_offload": False,
+}
 SMALL = {"height": 64, "width": 64, "num_inference_steps": 2, "max_sequence_length": 16}
+TINY: dict[str, dict[str, Any]] = {"ImageGenerator": SMALL, "VideoGenerator": CLIP}
 
 
 @pytest.fixture
@@ -39,8 +48,9 @@ def example(
             return {"model_path": llama(tmp_path / "llama"), "max_tokens": 8}
         if name == "Phi3VCaptioner":
             return {"model_path": phi3v(tmp_path / "phi3v"), "max_tokens": 4, "max_model_len": 2048}
-        small = SMALL if step["type"] == "ImageGenerator" else {"max_tokens": 8}
-        return {"model_path": checkpoint(CHECKPOINTS[name]), **small}
+        small = TINY.get(step["type"], {"max_tokens": 8})
+        model = find(step["type"], name).__name__
+        return {"model_path": checkpoint(CHECKPOINTS[step["type"], model]), **small}
 
     def run_example(name: str, **config: Any) -> Outcome:
         document = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8"))
@@ -91,6 +101,17 @@ def test_captions_are_rewritten_and_drawn(example: Callable[..., Outcome]) -> No
     for row in outcome.rows():
         assert row["text"] == row["rewritten"] != row["caption"]
         assert row["image"].startswith("generated_images/")
+
+
+def test_pictures_are_moved_and_the_clips_captioned(example: Callable[..., Outcome]) -> None:
+    outcome = example("move_and_caption")
+    assert outcome.errors() == []
+    rows = outcome.rows()
+    assert [row["video"] for row in rows] == [
+        "generated_videos/cat_generated.mp4",
+        "generated_videos/sunset_generated.mp4",
+    ]
+    assert all(row["caption"] == row["text"] for row in rows)
 
 
 def test_captions_come_from_an_api(

@@ -6,8 +6,11 @@ from dataflow_dagster import registry
 from dataflow_dagster.models.declaration import Model
 from dataflow_dagster_tests.models.models_table import MODELS, ModelRow
 from dataflow_dagster_tests.models.served_table import SERVED_MODELS
+from dataflow_dagster_tests.models.video_table import VIDEO_MODELS
 
-every_model = pytest.mark.parametrize("row", [*MODELS, *SERVED_MODELS], ids=lambda row: row.name)
+ALL_MODELS = [*MODELS, *SERVED_MODELS, *VIDEO_MODELS]
+
+every_model = pytest.mark.parametrize("row", ALL_MODELS, ids=lambda row: row.name)
 
 
 def declared(row: ModelRow) -> type[Model]:
@@ -28,11 +31,13 @@ def test_its_defaults_are_those_of_the_table(row: ModelRow) -> None:
 def test_what_has_no_default_must_be_given() -> None:
     required = {
         row.name: [key for key, field in declared(row).model_fields.items() if field.is_required()]
-        for row in [*MODELS, *SERVED_MODELS]
+        for row in ALL_MODELS
     }
     assert {name: keys for name, keys in required.items() if keys} == {
         "VLMCaptioner": ["model_path"],
         "DiffusersGenerator": ["model_path"],
+        "DiffusersVideoGenerator": ["model_path"],
+        "DiffusersI2VGenerator": ["model_path"],
         "PythonFunction": ["function"],
     }
 
@@ -77,4 +82,4 @@ def test_the_table_has_every_registered_model_and_no_other() -> None:
         for name, model in named.items()
         if model.__module__.startswith("dataflow_dagster.")
     }
-    assert registered == {(row.step_type, row.name) for row in [*MODELS, *SERVED_MODELS]}
+    assert registered == {(row.step_type, row.name) for row in ALL_MODELS}

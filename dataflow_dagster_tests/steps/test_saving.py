@@ -8,7 +8,7 @@ from PIL import Image
 from dataflow_dagster.engines.session import Answer
 from dataflow_dagster.rows import Row, RowError
 from dataflow_dagster.steps.inputs import Work
-from dataflow_dagster.steps.saving import SAVE_AHEAD, PictureSaver, Saved
+from dataflow_dagster.steps.saving import SAVE_AHEAD, MediumSaver, Saved
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def answer(red: int = 0) -> Answer:
 def test_a_picture_is_on_disk_before_its_answer_is_given(
     tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
-    saver = PictureSaver(tmp_path / "drawn", pool)
+    saver = MediumSaver(tmp_path / "drawn", pool)
     given = 0
     for number in range(3 * SAVE_AHEAD):
         work = Work(number, {"dataflow_name": f"deep/{number}.png"})
@@ -44,7 +44,7 @@ def test_a_picture_is_on_disk_before_its_answer_is_given(
 def test_an_earlier_picture_holds_while_it_lies_there_unchanged(
     tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
-    saver, row = PictureSaver(tmp_path / "drawn", pool), {"dataflow_name": "a.png"}
+    saver, row = MediumSaver(tmp_path / "drawn", pool), {"dataflow_name": "a.png"}
     value = _save(saver, row)[0][1]
     assert isinstance(value, dict)
     assert saver.taken_over(row, value, tmp_path) == value
@@ -61,10 +61,10 @@ def test_an_earlier_picture_holds_while_it_lies_there_unchanged(
 def test_a_picture_of_another_folder_becomes_a_second_name_of_its_file(
     tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
-    earlier = PictureSaver(tmp_path / "step_1/drawn", pool)
+    earlier = MediumSaver(tmp_path / "step_1/drawn", pool)
     value = _save(earlier, {"dataflow_name": "a.png"})[0][1]
     assert isinstance(value, dict)
-    saver = PictureSaver(tmp_path / "step_2/painted", pool)
+    saver = MediumSaver(tmp_path / "step_2/painted", pool)
     own = saver.taken_over({"dataflow_name": "deep/b.png"}, value, tmp_path / "step_1")
     assert own == {**value, "image": "painted/deep/b_generated.png"}
     assert own is not None
@@ -76,7 +76,7 @@ def test_a_picture_of_another_folder_becomes_a_second_name_of_its_file(
 def test_a_link_that_leads_out_costs_one_row(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
     (tmp_path / "drawn").mkdir()
     (tmp_path / "drawn/out").symlink_to(tmp_path)
-    saver = PictureSaver(tmp_path / "drawn", pool)
+    saver = MediumSaver(tmp_path / "drawn", pool)
     saved = [
         *saver.save(Work(0, {"dataflow_name": "out/a.png"}), answer()),
         *saver.save(Work(1, {"dataflow_name": "b.png"}), answer()),
@@ -92,10 +92,10 @@ def test_a_disk_that_cannot_be_written_is_no_rows_fault(
     tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
     (tmp_path / "drawn").symlink_to("/dev/full")
-    saver = PictureSaver(tmp_path / "drawn", pool)
+    saver = MediumSaver(tmp_path / "drawn", pool)
     with pytest.raises(OSError, match="drawn"):
         _save(saver, {"dataflow_name": "a.png"})
 
 
-def _save(saver: PictureSaver, row: Row) -> list[Saved]:
+def _save(saver: MediumSaver, row: Row) -> list[Saved]:
     return [*saver.save(Work(0, row), answer()), *saver.finish()]

@@ -20,15 +20,18 @@ from dataflow_dagster_tests.engines.checkpoints.parts import (
 ON_THE_HUB = {"vision_tower.": "vision_tower.vision_model."}
 GRID = [[SIDE, 2 * SIDE], [2 * SIDE, SIDE], [2 * SIDE, 2 * SIDE]]
 SQUARE = {"height": SIDE, "width": SIDE}
+FINE = 7
+"""Pixels of a patch; vLLM's LLaVA-NeXT-Video divides by SIDE // FINE**2, which may not be 0."""
 CHAT = (
     "{{ bos_token or '' }}{% for m in messages %}{{ '[' + m['role'] + ']' }}"
-    "{% for c in m['content'] %}{{ PICTURE if c['type'] == 'image' else c['text'] }}"
+    "{% for c in m['content'] %}{{ MEDIA[c['type']] if c['type'] in MEDIA else c['text'] }}"
     "{% endfor %}{% endfor %}{% if add_generation_prompt %}{{ '[answer]' }}{% endif %}"
 )
 
 
-def chat(picture: str) -> str:
-    return CHAT.replace("PICTURE", repr(picture))
+def chat(picture: str, clip: str | None = None) -> str:
+    media = {"image": picture} if clip is None else {"image": picture, "video": clip}
+    return CHAT.replace("MEDIA", repr(media))
 
 
 def blip2(folder: Path) -> str:
@@ -89,6 +92,35 @@ def llava_next(folder: Path) -> str:
     return save(hf.LlavaNextForConditionalGeneration(config), processor, folder, renamed=ON_THE_HUB)
 
 
+def llava_next_video(folder: Path) -> str:
+    words = tokenizer(["<image>", "<video>"], bos="<s>", eos="</s>", pad="<pad>")
+    config = hf.LlavaNextVideoConfig(
+        vision_config=hf.CLIPVisionConfig(**tower(projection_dim=WIDTH, patch_size=FINE)).to_dict(),
+        text_config=hf.LlamaConfig(**language_model(words)).to_dict(),
+        image_token_index=words.convert_tokens_to_ids("<image>"),
+        video_token_index=words.convert_tokens_to_ids("<video>"),
+        vision_feature_layer=-2,
+        vision_feature_select_strategy="default",
+        image_grid_pinpoints=GRID,
+        spatial_pool_stride=2,
+        image_seq_length=(SIDE // FINE) ** 2,
+        video_seq_length=(SIDE // FINE) ** 2 // 4,
+    )
+    shorter = {"shortest_edge": SIDE}
+    processor = hf.LlavaNextVideoProcessor(
+        hf.LlavaNextVideoVideoProcessor(size=shorter, crop_size=SQUARE),
+        hf.LlavaNextImageProcessorPil(size=shorter, crop_size=SQUARE, image_grid_pinpoints=GRID),
+        words,
+        patch_size=FINE,
+        num_additional_image_tokens=1,
+        vision_feature_select_strategy="default",
+        chat_template=chat("<image>\n", "<video>\n"),
+    )
+    return save(
+        hf.LlavaNextVideoForConditionalGeneration(config), processor, folder, renamed=ON_THE_HUB
+    )
+
+
 def llava_onevision(folder: Path) -> str:
     words = tokenizer(["<image>", "<video>", "<|im_start|>"], eos="<|im_end|>", pad="<pad>")
     config = hf.LlavaOnevisionConfig(
@@ -109,7 +141,7 @@ def llava_onevision(folder: Path) -> str:
         num_image_tokens=(SIDE // PATCH) ** 2,
         vision_feature_select_strategy="full",
         vision_aspect_ratio="anyres_max_9",
-        chat_template=chat("<image>\n"),
+        chat_template=chat("<image>\n", "<video>\n"),
     )
     return save(
         hf.LlavaOnevisionForConditionalGeneration(config), processor, folder, renamed=ON_THE_HUB
@@ -147,7 +179,10 @@ def qwen2_vl(folder: Path) -> str:
         hf.Qwen2VLImageProcessorPil(size=size),
         words,
         hf.Qwen2VLVideoProcessor(size=size),
-        chat_template=chat("<|vision_start|><|image_pad|><|vision_end|>"),
+        chat_template=chat(
+            "<|vision_start|><|image_pad|><|vision_end|>",
+            "<|vision_start|><|video_pad|><|vision_end|>",
+        ),
     )
     return save(hf.Qwen2VLForConditionalGeneration(config), processor, folder)
 

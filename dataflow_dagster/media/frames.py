@@ -1,0 +1,186 @@
+"""Frames of a clip: which, how large, and the pixels; the same for every engine."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataflow_dagster.media.video_files import opened_video
+from dataflow_dagster.media.video_reader import VideoReader
+from dataflow_dagster.rows import RowError
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+    from numpy import ndarray
+
+_SHORTER_BY_S = 0.25
+_SHORTER_BY_SHARE = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class FrameChoice:
+    """Which frames of a clip are looked at.
+
+    Attributes:
+        num_frames: So many, evenly spaced in time, the first and the last one among them; all,
+            where there are fewer; of one, the middle.
+        fps: So many a second, from the first one on, where that is not more than `num_frames`.
+        max_pixels: A frame with more is scaled down to it, in proportion.
+    """
+
+    num_frames: int
+    fps: float | None = None
+    max_pixels: int | None = None
+
+    def times(self, first: int, last: int, per_second: Fraction) -> list[int]:
+        """When the frames show, in ticks, of which there are `per_second`."""
+        if self.fps is not None:
+            step = per_second / Fraction(self.fps)
+            count = int((last - first) / step) + 1
+            if count <= self.num_frames:
+                return [first + int(at * step) for at in range(count)]
+        if self.num_frames == 1:
+            return [(first + last) // 2]
+        steps = self.num_frames - 1
+        return [first + (last - first) * at // steps for at in range(self.num_frames)]
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Frames of one clip.
+
+    Attributes:
+        pixels: 8-bit RGB, upright, (frames, height, width, 3).
+        times: When each of them shows, in seconds from the clip's beginning.
+        duration: Of the clip, up to where its last frame begins to show, in seconds.
+        told_duration: What its header says, where that is much more: the file was cut off, or
+            its header is wrong.
+    """
+
+    pixels: "ndarray[Any, Any]"
+    times: Sequence[float]
+    duration: float
+    told_duration: float | None = None
+
+    def details(self) -> Mapping[str, Any]:
+        """What stands of them on the row."""
+        _, height, width, _ = self.pixels.shape
+        told = self.told_duration
+        return {
+            "frames": len(self.times),
+            "frame_times": list(self.times),
+            "frame_width": width,
+            "frame_height": height,
+            "duration_s": self.duration,
+            **({} if told is None else {"told_duration_s": told}),
+        }
+
+
+def read_frames(
+    path: Path, choice: FrameChoice, start: float | None = None, end: float | None = None
+) -> Frames:
+    """The chosen frames between `start` and `end` (seconds), each at most once.
+
+    However long the clip is, memory holds the chosen frames and a few being decoded, and a file
+    that can be sought is read around them alone. May be called from threads.
+
+    Raises:
+        RowError: As `opened_video`; ``bad_value``: no time of this clip lies between.
+    """
+    with opened_video(path) as (container, stream):
+        reader = VideoReader(container, stream)
+        if reader.first is None:
+            raise RowError("corrupt_video", f"{path}: none of its frames can be decoded")
+        last, base = reader.last(), reader.time_base
+        begin, finish = _between(path, reader.first, last, base, (start, end))
+        times = choice.times(begin, finish, 1 / base)
+        aspect = stream.sample_aspect_ratio
+        shown = _shown(reader, times, aspect, choice.max_pixels)
+        if not shown:
+            raise RowError("corrupt_video", f"{path}: none of its frames can be decoded")
+        told = stream.duration * base if stream.duration else None
+        if told is None and container.duration:
+            told = Fraction(container.duration, 1_000_000)
+    return _frames(shown, (reader.first, last), base, told)
+
+
+def _shown(
+    reader: VideoReader, times: Sequence[int], aspect: Fraction | None, max_pixels: int | None
+) -> "dict[int, ndarray[Any, Any]]":
+    """Time of showing → pixels; two times may have one frame."""
+    found: dict[int, ndarray[Any, Any]] = {}
+    size: tuple[int, int] | None = None
+    for time in times:
+        frame = reader.show(time)
+        if frame is None:
+            continue
+        size = size or scaled_size((frame.width, frame.height), aspect, max_pixels)
+        at = frame.pts if frame.pts is not None else time
+        if at not in found:
+            found[at] = upright_pixels(frame, size)
+    return found
+
+
+def _frames(
+    shown: "dict[int, ndarray[Any, Any]]",
+    ends: tuple[int, int],
+    base: Fraction,
+    told: Fraction | None,
+) -> Frames:
+    import numpy as np
+
+    first, last = ends
+    duration = float((last - first) * base)
+    longer = told is not None and (
+        duration < _SHORTER_BY_SHARE * told and duration + _SHORTER_BY_S < told
+    )
+    return Frames(
+        pixels=np.stack(list(shown.values())),
+        times=[_rounded((at - first) * base) for at in shown],
+        duration=_rounded(duration),
+        told_duration=_rounded(told) if told is not None and longer else None,
+    )
+
+
+def _between(
+    path: Path,
+    first: int,
+    last: int,
+    base: Fraction,
+    part: tuple[float | None, float | None],
+) -> tuple[int, int]:
+    """The part of the clip that is asked for, in ticks."""
+    start, end = part
+    begin = first if start is None else first + int(Fraction(start) / base)
+    finish = last if end is None else min(last, first + int(Fraction(end) / base))
+    if begin > last or finish < begin:
+        seconds = _rounded((last - first) * base)
+        said = f"{path}: from {start} to {end} s lies no frame; the last one shows at {seconds} s"
+        raise RowError("bad_value", said)
+    return begin, finish
+
+
+def scaled_size(
+    stored: tuple[int, int], pixel_aspect: Fraction | None, max_pixels: int | None
+) -> tuple[int, int]:
+    """Width and height, before turning, in which a frame is shown: square pixels, few enough."""
+    width, height = max(1, round(stored[0] * (pixel_aspect or 1))), stored[1]
+    if max_pixels is None or width * height <= max_pixels:
+        return width, height
+    shrunk = (max_pixels / (width * height)) ** 0.5
+    height = min(max(1, int(height * shrunk)), max_pixels)
+    return min(max(1, int(width * shrunk)), max_pixels // height), height
+
+
+def upright_pixels(frame: "VideoFrame", size: tuple[int, int]) -> "ndarray[Any, Any]":
+    """8-bit RGB, (height, width, 3), turned as the file says; `size` is that before turning."""
+    import numpy as np
+
+    width, height = size
+    pixels = frame.to_ndarray(width=width, height=height, format="rgb24", interpolation="BICUBIC")
+    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90) % 4))
+
+
+def _rounded(seconds: float | Fraction) -> float:
+    return round(float(seconds), 3)

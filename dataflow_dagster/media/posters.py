@@ -1,0 +1,42 @@
+"""A clip as a picture or two: what the UI shows of it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dataflow_dagster.media.frames import FrameChoice, read_frames
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+STRIP_FRAMES = 4
+
+
+def poster(path: Path, *, max_pixels: int | None = None) -> "Image":
+    """The frame in the middle, 8-bit RGB, upright.
+
+    Raises:
+        RowError: As `read_frames`.
+    """
+    return _pictures(path, FrameChoice(1, max_pixels=max_pixels))[0]
+
+
+def strip(path: Path, *, frames: int = STRIP_FRAMES, max_pixels: int | None = None) -> "Image":
+    """So many frames side by side, evenly spaced in time; `max_pixels` is that of one.
+
+    Raises:
+        RowError: As `read_frames`.
+    """
+    from PIL import Image
+
+    pictures = _pictures(path, FrameChoice(frames, max_pixels=max_pixels))
+    width, height = pictures[0].size
+    beside = Image.new("RGB", (width * len(pictures), height))
+    for number, picture in enumerate(pictures):
+        beside.paste(picture, (number * width, 0))
+    return beside
+
+
+def _pictures(path: Path, choice: FrameChoice) -> "list[Image]":
+    from PIL import Image
+
+    return [Image.fromarray(pixels) for pixels in read_frames(path, choice).pixels]

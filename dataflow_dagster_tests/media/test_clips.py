@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from dataflow_dagster.media.clips import Clip, clip_extension, write_clip
+from dataflow_dagster.media.posters import poster, strip
+from dataflow_dagster_tests.media.clips_made import number_of, numbered
+
+ENDINGS = {".mp4": ("h264", 0.01), ".webm": ("vp9", 0.01), ".gif": ("gif", 1)}
+
+
+def clip(count: int = 12, size: tuple[int, int] = (128, 64), fps: float = 8) -> Clip:
+    return Clip(np.stack([numbered(number, *size) for number in range(count)]), fps)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("size", [(128, 64), (127, 63)])
+@pytest.mark.parametrize("fps", [8, 23.976])
+def test_a_clip_is_read_back_as_it_was_written(
+    ending: str, size: tuple[int, int], fps: float, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a{ending}"
+    write_clip(clip(size=size, fps=fps), path)
+    codec, near = ENDINGS[ending]
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+        assert stream.codec_context.name == codec
+        assert float(stream.average_rate or 0) == pytest.approx(fps, abs=near * 1.05)
+        if ending != ".gif":
+            assert stream.codec_context.pix_fmt == "yuv420p"
+    width, height = (side + side % 2 if ending == ".mp4" else side for side in size)
+    assert frames[0].shape == (height, width, 3)
+    assert [number_of(pixels) for pixels in frames] == [*range(12)]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_equal_clips_are_equal_bytes_and_their_colours_are_kept(
+    ending: str, tmp_path: Path
+) -> None:
+    pixels = np.zeros((4, 64, 96, 3), np.uint8)
+    colours = [(200, 30, 30), (30, 200, 30), (30, 30, 200)]
+    for at, colour in enumerate(colours):
+        pixels[:, :, 32 * at : 32 * at + 32] = colour
+    one, other = tmp_path / f"one{ending}", tmp_path / f"other{ending}"
+    for path in (one, other):
+        write_clip(Clip(pixels, 8), path)
+    assert one.read_bytes() == other.read_bytes()
+    middle = np.asarray(poster(one))
+    for at, colour in enumerate(colours):
+        assert abs(middle[32, 32 * at + 16].astype(int) - colour).max() <= 3
+
+
+def test_an_ending_without_an_encoder_becomes_mp4(tmp_path: Path) -> None:
+    endings = [".MP4", ".webm", ".gif", ".avi", ".jpg", ""]
+    assert [clip_extension(ending) for ending in endings] == [
+        ".MP4",
+        ".webm",
+        ".gif",
+        ".mp4",
+        ".mp4",
+        ".mp4",
+    ]
+    with pytest.raises(ValueError, match=r"\.mp4, \.webm, \.gif"):
+        write_clip(clip(), tmp_path / "a.avi")
+
+
+def test_a_clip_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    empty = Clip(np.zeros((2, 0, 0, 3), np.uint8), 8)
+    with pytest.raises((ValueError, av.FFmpegError)):
+        write_clip(empty, tmp_path / "a.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_poster_is_the_middle_and_a_strip_some_side_by_side(tmp_path: Path) -> None:
+    write_clip(clip(9), tmp_path / "a.mp4")
+    assert number_of(np.asarray(poster(tmp_path / "a.mp4"))) == 4
+    beside = np.asarray(strip(tmp_path / "a.mp4", frames=3))
+    assert [number_of(beside[:, at : at + 128]) for at in (0, 128, 256)] == [0, 4, 8]
+    assert strip(tmp_path / "a.mp4", max_pixels=2000).size == (63 * 4, 31)
