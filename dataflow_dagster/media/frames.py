@@ -36,7 +36,7 @@ class FrameChoice:
     def times(self, first: int, last: int, per_second: Fraction) -> list[int]:
         """When the frames show, in ticks, of which there are `per_second`."""
         if self.fps is not None:
-            step = per_second / Fraction(self.fps)
+            step = per_second / Fraction(str(self.fps))
             count = int((last - first) / step) + 1
             if count <= self.num_frames:
                 return [first + int(at * step) for at in range(count)]
@@ -152,8 +152,8 @@ def _between(
 ) -> tuple[int, int]:
     """The part of the clip that is asked for, in ticks."""
     start, end = part
-    begin = first if start is None else first + int(Fraction(start) / base)
-    finish = last if end is None else min(last, first + int(Fraction(end) / base))
+    begin = first if start is None else first + round(Fraction(start) / base)
+    finish = last if end is None else min(last, first + round(Fraction(end) / base))
     if begin > last or finish < begin:
         seconds = _rounded((last - first) * base)
         said = f"{path}: from {start} to {end} s lies no frame; the last one shows at {seconds} s"
