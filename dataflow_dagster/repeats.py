@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Final, NamedTuple, cast
+from typing import Any, BinaryIO, Final, NamedTuple, Protocol, cast
 from uuid import uuid4
 
 _HELD: Final = 65_536
@@ -25,6 +25,16 @@ class Repeat(NamedTuple):
     """The first row with this value."""
     occurrence: int
     """Rows with this value before this one: 1, 2, ..."""
+    shard: int | None = None
+    """The shard of files that `first` is a row of; None: the row's own."""
+
+
+class Finder(Protocol):
+    """Knows the rows that repeat an earlier row's value."""
+
+    def find(self, number: int) -> Repeat | None:
+        """The earlier rows of the same value as row `number`; None: there are none."""
+        ...
 
 
 class Collector:
@@ -75,11 +85,25 @@ class Collector:
             np.save(file, found[np.argsort(found[:, 0], kind="stable")])
         part.replace(path)
 
+    def repeats(self) -> Iterator[list[tuple[int, int, int]]]:
+        """Lists of (number, first, occurrence), one for each row that repeats a value."""
+        for pairs in self._buckets():
+            yield _repeats(pairs).tolist()
+
+    def distinct(self) -> Iterator[tuple[list[int], list[int], list[int]]]:
+        """Of each value its hash (64 bits, signed), the first row that has it, and how many do."""
+        import numpy as np
+
+        for pairs in self._buckets():
+            hashes, at, counts = np.unique(pairs[:, 0], return_index=True, return_counts=True)
+            firsts = pairs[at, 1]
+            yield hashes.view(np.int64).tolist(), firsts.tolist(), counts.tolist()
+
     def _buckets(self) -> Iterator[_Pairs]:
         import numpy as np
 
         if not self._files:
-            yield self._take()
+            yield np.array(self._held, np.uint64).reshape(-1, 2)
             return
         self._spill()
         for file in self._files:

@@ -2,7 +2,7 @@
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -15,9 +15,9 @@ from dataflow_dagster.borders import Borders, balanced, kept_borders, locked
 from dataflow_dagster.formats.format import BEGINNING, InputError, Mark
 from dataflow_dagster.formats.inputs import Input, find_input
 from dataflow_dagster.formats.parquet import Parquet
-from dataflow_dagster.formats.pictures import PictureFolder
+from dataflow_dagster.formats.pictures import PictureFolder, PictureList
 from dataflow_dagster.places import stamp
-from dataflow_dagster.repeats import Collector, Repeats
+from dataflow_dagster.repeats import Collector, Finder, Repeats
 from dataflow_dagster.rows import Numbered, Row, RowError
 from dataflow_dagster.scan import NameOf, Reading, Scan, content, own_id
 from dataflow_dagster.spool import SpoolWriter, read_spool
@@ -50,6 +50,23 @@ class _Place:
     mark: Mark
 
 
+@dataclass(frozen=True, slots=True)
+class SavedIndex:
+    """What an index is made of.
+
+    Attributes:
+        rows: How many rows there are, unreadable ones included.
+        signature: Equal for equal files (path, size, time) read in the same way.
+        places: Where reading can begin: number, file, position, line.
+        spool: What is read in place of the files.
+    """
+
+    rows: int
+    signature: str
+    places: Sequence[Sequence[int]] = ((0, 0, 0, 0),)
+    spool: Path | None = None
+
+
 class InputIndex:
     """Number of rows, places where reading can begin, and what repeats; made by `open_index`.
 
@@ -58,19 +75,27 @@ class InputIndex:
         signature: Equal for equal files (path, size, time) read in the same way.
     """
 
-    def __init__(self, reading: Reading, found: Input, folder: Path, saved: dict[str, Any]) -> None:
-        self.rows: int = saved["rows"]
-        self.signature: str = saved["signature"]
+    def __init__(
+        self,
+        reading: Reading,
+        found: Input,
+        folder: Path,
+        saved: SavedIndex,
+        ids: Finder,
+        names: Finder,
+    ) -> None:
+        self.rows = saved.rows
+        self.signature = saved.signature
         self._reading = reading
         self._input = found
         self._folder = folder
-        kept = _Kept(folder, self.signature)
-        self._ids, self._names = Repeats(kept.ids), Repeats(kept.names)
-        self._spool = kept.spool if saved["spooled"] else None
+        self._ids = ids
+        self._names = names
+        self._spool = saved.spool
         self._borders = balanced(self.rows, 1)
         self._places = [
             _Place(number, file, Mark(position, line))
-            for number, file, position, line in saved["places"]
+            for number, file, position, line in saved.places
         ]
 
     def shard(self, at: int, of: int) -> range:
@@ -121,7 +146,8 @@ class InputIndex:
             return Identity(own or rows.content_id(content(row), 0), error, taken)
         if own is None:
             return Identity(rows.content_id(content(row), repeat.occurrence), error, taken)
-        message = f"id '{own}' stands in row {repeat.first + 1} already; ids are unique"
+        where = "" if repeat.shard is None else f" of shard {repeat.shard:05d}"
+        message = f"id '{own}' stands in row {repeat.first + 1}{where} already; ids are unique"
         return Identity(f"{own}~{repeat.occurrence}", RowError("repeated_id", message), taken)
 
     def name_is_taken(self, number: int) -> bool:
@@ -162,19 +188,8 @@ def open_index(
         InputError: There is no such input, or it cannot be read.
     """
     found = find_input(reading.meta_path, reading.image_key)
-    return open_index_of(found, reading, folder, name_of, sharded=sharded)
-
-
-def open_index_of(
-    found: Input, reading: Reading, folder: Path, name_of: NameOf | None, *, sharded: bool
-) -> InputIndex:
-    """As `open_index`, of files that were found before.
-
-    Raises:
-        InputError: A file cannot be read.
-    """
     spooled = sharded and _begins_at_start(found)
-    signature = _signature(reading, found, named=name_of is not None, spooled=spooled)
+    signature = signature_of(reading, found, named=name_of is not None, spooled=spooled)
     saved = _load(folder, signature)
     if saved is None:
         with locked(folder / "index.lock"):
@@ -182,7 +197,10 @@ def open_index_of(
             if saved is None:
                 scan = Scan(reading, found, name_of)
                 saved = _build(scan, _Kept(folder, signature), spooled=spooled)
-    return InputIndex(reading, found, folder, saved)
+    kept = _Kept(folder, signature)
+    spool = kept.spool if spooled else None
+    index = SavedIndex(saved["rows"], signature, saved["places"], spool)
+    return InputIndex(reading, found, folder, index, Repeats(kept.ids), Repeats(kept.names))
 
 
 class _Kept:
@@ -246,7 +264,12 @@ def _begins_at_start(found: Input) -> bool:
     return packed or isinstance(found.format, Parquet)
 
 
-def _signature(reading: Reading, found: Input, *, named: bool, spooled: bool) -> str:
+def signature_of(reading: Reading, found: Input, *, named: bool, spooled: bool) -> str:
+    """Equal for equal files (path, size, time) read in the same way.
+
+    Raises:
+        OSError: A file cannot be looked at.
+    """
     settings = repr((_VERSION, reading, named, spooled)).encode("utf-8", "surrogatepass")
     digest = blake2b(settings, digest_size=16)
     for line in _stamps(found):
@@ -257,7 +280,7 @@ def _signature(reading: Reading, found: Input, *, named: bool, spooled: bool) ->
 def _stamps(found: Input) -> Iterator[bytes]:
     """What tells that the files are the same; of pictures only the names count."""
     for file in found.files:
-        if isinstance(found.format, PictureFolder):
+        if isinstance(found.format, (PictureFolder, PictureList)):
             yield rows.encode(str(file))
             yield from (rows.encode(block.rows) for block in found.format.read(file))
         else:

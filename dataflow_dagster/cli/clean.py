@@ -1,6 +1,6 @@
 """`clean`: remove what earlier runs left and no current step can use."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -11,6 +11,7 @@ from dataflow_dagster.factory.partitions import shard_keys
 from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.answering import StepRun
+from dataflow_dagster.steps.file_input import file_shards
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
 from dataflow_dagster.steps.leftovers import Current, Leftover, Leftovers
 from dataflow_dagster.steps.raw_meta import input_index, raw_meta_fingerprint
@@ -58,9 +59,9 @@ def _current(pipeline: PipelineSpec) -> Iterator[Current]:
         asset: tuple(layout.shard(asset, key) for key in keys)
         for asset in (RAW_META, *(step.asset for step in pipeline.steps), RESULTS)
     }
-    source = input_index(pipeline).signature
     made = raw_meta_fingerprint(pipeline)
-    whole = all(_is_made(shard, made, source) for shard in shards[RAW_META])
+    sources = zip(shards[RAW_META], _sources(pipeline, keys), strict=True)
+    whole = all(_is_made(shard, made, source) for shard, source in sources)
     yield Current(RAW_META, shards[RAW_META], whole)
     above = shards[RAW_META]
     for step in pipeline.steps:
@@ -71,6 +72,15 @@ def _current(pipeline: PipelineSpec) -> Iterator[Current]:
             above = own
     whole = whole and _are_made(shards[RESULTS], results_fingerprint(pipeline), above)
     yield Current(RESULTS, shards[RESULTS], whole)
+
+
+def _sources(pipeline: PipelineSpec, keys: Sequence[str | None]) -> Iterator[str]:
+    """What each shard of raw_meta is to be made from."""
+    if pipeline.files_per_shard is None:
+        yield from [input_index(pipeline).signature] * len(keys)
+        return
+    files = file_shards(pipeline)
+    yield from ("" if key is None else files.index(key).signature for key in keys)
 
 
 def _are_made(own: tuple[Shard, ...], made: str, above: tuple[Shard, ...]) -> bool:

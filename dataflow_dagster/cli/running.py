@@ -12,13 +12,17 @@ from typing import Any
 import dagster as dg
 
 from dataflow_dagster.cli.watching import watched
-from dataflow_dagster.factory.partitions import shard_key
+from dataflow_dagster.factory.partitions import (
+    range_tags,
+    register_shards,
+    shard_keys,
+    stretches,
+)
 from dataflow_dagster.factory.pipeline import job_name, pipeline_definitions
 from dataflow_dagster.factory.processes import STEP_PROCESSES
+from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.schema.loading import load_pipeline
 from dataflow_dagster.schema.pipeline import PipelineSpec
-
-_RANGE = "dagster/asset_partition_range_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class RunRequest:
         recompute: Answer every row anew.
         retry_failed: Answer only rows that failed.
         partition: Only this shard; None: all.
+        partition_range: Only the shards from one to another: ``FIRST...LAST``.
     """
 
     config: Path
@@ -38,6 +43,7 @@ class RunRequest:
     recompute: bool = False
     retry_failed: bool = False
     partition: str | None = None
+    partition_range: str | None = None
 
     def pipeline(self) -> PipelineSpec:
         """The pipeline as it is to run."""
@@ -45,15 +51,67 @@ class RunRequest:
         return pipeline if self.limit is None else pipeline.limited(self.limit)
 
 
-def run_pipeline(request: RunRequest) -> dg.JobExecutionResult:
-    """Run it in a persistent instance where ``DAGSTER_HOME`` names one, else in one of its own."""
+class UnknownPartitionError(Exception):
+    """A shard was asked for that the pipeline does not have; says which it has."""
+
+
+def run_pipeline(request: RunRequest) -> list[dg.JobExecutionResult]:
+    """Run it in a persistent instance where ``DAGSTER_HOME`` names one, else in one of its own.
+
+    New files become shards first. One run takes as many shards as ``shards_per_run`` allows; where
+    one fails, those that would follow are not begun.
+
+    Raises:
+        UnknownPartitionError: A shard was asked for that is none.
+        InputError: Shards are files, and there are none.
+        PipelineError: Shards are files, and a variable of the YAML is not set.
+    """
     pipeline = request.pipeline()
     of = {"config": str(request.config.absolute()), "limit": request.limit}
     job = dg.build_reconstructable_job(__name__, "rebuild_job", reconstructable_kwargs=of)
-    with _instance() as instance, watched(pipeline):
-        return dg.execute_job(
-            job, instance, run_config=_run_config(pipeline, request), tags=_tags(pipeline, request)
-        )
+    run_config = _run_config(pipeline, request)
+    results: list[dg.JobExecutionResult] = []
+    with _instance() as instance:
+        runs = _runs(pipeline, request, instance)
+        with watched(pipeline):  # once: steps' processes come of one that keeps its environment
+            for tags in runs:
+                results.append(dg.execute_job(job, instance, run_config=run_config, tags=tags))
+                if not results[-1].success:
+                    break
+    return results
+
+
+def _runs(
+    pipeline: PipelineSpec, request: RunRequest, instance: dg.DagsterInstance
+) -> list[dict[str, str]]:
+    """The tags of each run."""
+    if pipeline.files_per_shard is not None:
+        register_shards(pipeline, instance)
+    keys = shard_keys(pipeline)
+    wanted = _wanted(pipeline, keys, request)
+    if not pipeline.is_sharded:
+        return [{}]
+    if not keys:
+        raise InputError(pipeline.meta_path, "holds no file yet")
+    return [range_tags(stretch) for stretch in stretches(pipeline, wanted, keys)]
+
+
+def _wanted(pipeline: PipelineSpec, keys: list[str], request: RunRequest) -> list[str]:
+    first, last = request.partition, request.partition
+    if request.partition_range is not None:
+        first, _, last = request.partition_range.partition("...")
+    if first is None or last is None:
+        return keys
+    for key in (first, last):
+        if key not in keys:
+            allowed = f"{keys[0]} to {keys[-1]}" if keys else "none: it is not sharded"
+            raise UnknownPartitionError(
+                f"'{key}' is no shard of {pipeline.name}; allowed: {allowed}"
+            )
+    found = keys[keys.index(first) : keys.index(last) + 1]
+    if not found:
+        raise UnknownPartitionError(f"'{last}' comes before '{first}'")
+    return found
 
 
 def rebuild_job(config: str, limit: int | None) -> dg.JobDefinition:
@@ -70,14 +128,6 @@ def _run_config(pipeline: PipelineSpec, request: RunRequest) -> dict[str, Any]:
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
         "execution": {"config": {"multiprocess": STEP_PROCESSES}},
     }
-
-
-def _tags(pipeline: PipelineSpec, request: RunRequest) -> dict[str, str]:
-    if pipeline.shards is None:
-        return {}
-    first = request.partition or shard_key(0, pipeline.shards)
-    last = request.partition or shard_key(pipeline.shards - 1, pipeline.shards)
-    return {f"{_RANGE}start": first, f"{_RANGE}end": last}
 
 
 @contextmanager

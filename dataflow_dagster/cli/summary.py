@@ -17,17 +17,18 @@ COUNTS = ("dagster/row_count", "computed", "reused", "failed", "skipped", "secon
 Metadata = Mapping[str, dg.MetadataValue[Any]]
 
 
-def print_summary(pipeline: PipelineSpec, result: dg.JobExecutionResult) -> None:
+def print_summary(pipeline: PipelineSpec, results: Sequence[dg.JobExecutionResult]) -> None:
     """Rows by asset, and where the results are; why the run failed goes to standard error."""
     assets = [RAW_META, *(step.asset for step in pipeline.steps), RESULTS]
-    shards = {asset: _shards(result, dg.AssetKey([pipeline.name, asset])) for asset in assets}
+    shards = {asset: _shards(results, dg.AssetKey([pipeline.name, asset])) for asset in assets}
     for line in _table(shards):
         click.echo(line)
     warning = _loss(pipeline, shards[RESULTS])
     if warning is not None:
         click.secho(warning, fg="red", err=True)
-    for reason in failures(result):
-        click.secho(reason, fg="red", err=True)
+    for result in results:
+        for reason in failures(result):
+            click.secho(reason, fg="red", err=True)
     for what, path in _places(pipeline):
         click.echo(f"{what}: {path}")
 
@@ -89,10 +90,10 @@ def _table(shards: Mapping[str, Sequence[Metadata]]) -> Iterator[str]:
             yield " ".join([f"{asset:<{widest}}", *(f"{value:>9.10g}" for value in sums)])
 
 
-def _shards(result: dg.JobExecutionResult, asset: dg.AssetKey) -> list[Metadata]:
-    """The metadata of each shard the run materialized, the last told of each."""
+def _shards(results: Sequence[dg.JobExecutionResult], asset: dg.AssetKey) -> list[Metadata]:
+    """The metadata of each shard the runs materialized, the last told of each."""
     told: dict[str | None, Metadata] = {}
-    for event in result.all_events:
+    for event in (event for result in results for event in result.all_events):
         if event.is_step_materialization and event.asset_key == asset:
             told[event.partition] = event.step_materialization_data.materialization.metadata
     return list(told.values())
@@ -117,7 +118,7 @@ def _number(metadata: Metadata, name: str) -> float:
 def _places(pipeline: PipelineSpec) -> Iterator[tuple[str, Path]]:
     """Results and failed rows, of this run or of an earlier one, if there are any."""
     layout = Layout(pipeline)
-    sharded = pipeline.shards is not None
+    sharded = pipeline.is_sharded
     results = layout.stem(RESULTS) if sharded else layout.shard(RESULTS).path
     failed = layout.errors("any").parent if sharded else layout.errors()
     if results.exists():

@@ -1,11 +1,12 @@
 """The assets of one pipeline: ``raw_meta``, one a step, and ``results``."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
 
+from dataflow_dagster.factory.automation import condition_of
 from dataflow_dagster.factory.checks import failed_share_spec
 from dataflow_dagster.factory.partitions import backfill_policy, partitions_of
 from dataflow_dagster.factory.running import Materialization, RunOptions
@@ -92,6 +93,7 @@ class PipelineAssets:
             required_resource_keys={io_key},
             partitions_def=self._partitions,
             backfill_policy=backfill_policy(pipeline),
+            automation_condition=condition_of(pipeline),
             code_version=self._versions[name],
             owners=list(pipeline.owners),
             tags=pipeline.tags,
@@ -106,25 +108,21 @@ class PipelineAssets:
         return decorate(_first(run) if above is None else _next(run))
 
 
-Run = Callable[[dg.AssetExecutionContext, RunOptions, Shards], dg.MaterializeResult[Any]]
+Run = Callable[[dg.AssetExecutionContext, RunOptions, Shards], Iterator[dg.MaterializeResult[Any]]]
 
-# Dagster reads these functions' annotations, and takes no generic result of an asset with checks.
+# Dagster reads the annotations of these functions' arguments.
 
 
 def _first(run: Run) -> Callable[..., Any]:
-    def materialize(  # pyright: ignore[reportUnknownParameterType]
-        context: dg.AssetExecutionContext, config: RunOptions
-    ) -> dg.MaterializeResult:  # pyright: ignore[reportMissingTypeArgument]
-        return run(context, config, Shards([]))
+    def materialize(context: dg.AssetExecutionContext, config: RunOptions) -> Any:
+        yield from run(context, config, Shards([]))
 
     return materialize
 
 
 def _next(run: Run) -> Callable[..., Any]:
-    def materialize(  # pyright: ignore[reportUnknownParameterType]
-        context: dg.AssetExecutionContext, config: RunOptions, rows: Shards
-    ) -> dg.MaterializeResult:  # pyright: ignore[reportMissingTypeArgument]
-        return run(context, config, rows)
+    def materialize(context: dg.AssetExecutionContext, config: RunOptions, rows: Shards) -> Any:
+        yield from run(context, config, rows)
 
     return materialize
 

@@ -1,12 +1,13 @@
 """Running one asset over the partitions of a run, each shard recorded as soon as it is whole."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
+from dataflow_dagster.catalogue import UnknownShardError
 from dataflow_dagster.engines.errors import (
     EngineDiedError,
     EngineMemoryError,
@@ -18,7 +19,7 @@ from dataflow_dagster.engines.errors import (
 )
 from dataflow_dagster.factory.checks import failed_share
 from dataflow_dagster.factory.metadata import shard_metadata
-from dataflow_dagster.factory.recording import Record
+from dataflow_dagster.factory.recording import Record, batched_events
 from dataflow_dagster.factory.reporting import StepReport
 from dataflow_dagster.factory.writers import Done, Job, Writer
 from dataflow_dagster.formats.format import InputError
@@ -53,6 +54,7 @@ TOLD_PLAINLY = (
     StalledError,
     TooFewGpusError,
     UnfitSettingError,
+    UnknownShardError,
 )
 """Errors whose message says all a person needs; the run shows it without our call stack."""
 
@@ -93,21 +95,34 @@ class Materialization:
 
     def run(
         self, context: dg.AssetExecutionContext, options: RunOptions, sources: Shards
-    ) -> dg.MaterializeResult[Any]:
-        """Write the shards of this run, made from `sources`.
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        """Write the shards of this run, made from `sources`; gives one result.
 
         Raises:
             dagster.Failure: In place of an error whose message says all.
         """
         report = StepReport(context, self.asset)
+        keys = _partition_keys(context)
+        record = Record(context) if len(keys) > 1 else None
+        done: list[Done] = []
         try:
-            return self._written(context, options, sources, report)
+            for shard in self._written(context, options, sources, report):
+                done.append(shard)
+                if record is not None:
+                    record.add(*shard)
         except TOLD_PLAINLY as error:
             kind = type(error).__name__
             said = f"{kind}: {error}" if isinstance(error, OSError) else str(error)
             raise dg.Failure(
                 description=said, allow_retries=isinstance(error, WORTH_A_RETRY)
             ) from None
+        report.end()
+        try:
+            with batched_events():
+                yield self._result(context.asset_key, done)
+        finally:
+            if record is not None:
+                record.settle(done)
 
     def _written(
         self,
@@ -115,7 +130,7 @@ class Materialization:
         options: RunOptions,
         sources: Shards,
         report: StepReport,
-    ) -> dg.MaterializeResult[Any]:
+    ) -> Iterator[Done]:
         ready = self.pipeline.with_environment(os.environ)
         job = Job(
             pipeline=ready,
@@ -126,36 +141,22 @@ class Materialization:
             retry_failed=options.retry_failed,
             report=report,
         )
-        keys = _partition_keys(context)
-        record = Record(context) if len(keys) > 1 else None
-        done: list[Done] = []
         with self.writer(job) as write:
-            for key in keys:
-                done.append(write(key))
-                if record is not None:
-                    record.add(*done[-1])
-        report.end()
-        return self._result(context.asset_key, done)
+            for key in _partition_keys(context):
+                yield write(key)
 
     def _result(self, asset: dg.AssetKey, done: list[Done]) -> dg.MaterializeResult[Any]:
         tally = sum_of(manifest.tally for _, manifest in done)
         checks = [failed_share(asset, tally, self.pipeline.max_failed)] if self.checked else []
-        shard, manifest = done[0]
+        if len(done) > 1:
+            versions = fingerprint([manifest.data_version for _, manifest in done])
+            return dg.MaterializeResult(data_version=dg.DataVersion(versions), check_results=checks)
+        ((shard, manifest),) = done
         return dg.MaterializeResult(
-            metadata=shard_metadata(shard, manifest) if len(done) == 1 else None,
-            data_version=dg.DataVersion(_version_of_all(done)),
+            metadata=shard_metadata(shard, manifest),
+            data_version=dg.DataVersion(manifest.data_version),
             check_results=checks,
         )
-
-
-def _version_of_all(done: Sequence[Done]) -> str:
-    """The version that Dagster gives each partition as the run ends: it takes one for all.
-
-    A shard's own, where the run took one. Else one of all shards together: it changes when one of
-    them does, so that what was made of an older shard never looks up to date.
-    """
-    versions = [manifest.data_version for _, manifest in done]
-    return versions[0] if len(versions) == 1 else fingerprint(versions)
 
 
 def _partition_keys(context: dg.AssetExecutionContext) -> Sequence[str | None]:

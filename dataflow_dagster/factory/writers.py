@@ -14,6 +14,7 @@ from dataflow_dagster.resources.gpus import leased_gpus
 from dataflow_dagster.resources.variables import set_variables
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.answering import StepRun
+from dataflow_dagster.steps.file_input import file_shards
 from dataflow_dagster.steps.manifest import Manifest
 from dataflow_dagster.steps.raw_meta import RawMeta, input_index
 from dataflow_dagster.steps.results import Results
@@ -58,6 +59,9 @@ Writer = Callable[[Job], AbstractContextManager[WriteShard]]
 @contextmanager
 def raw_meta_writer(job: Job) -> Generator[WriteShard]:
     """Reads the user's input; its index is made by the first shard that needs it."""
+    if job.pipeline.files_per_shard is not None:
+        yield _file_writer(job)
+        return
     step = RawMeta(job.pipeline, input_index(job.pipeline), job.report)
 
     def write(key: str | None) -> Done:
@@ -67,6 +71,19 @@ def raw_meta_writer(job: Job) -> Generator[WriteShard]:
         )
 
     yield write
+
+
+def _file_writer(job: Job) -> WriteShard:
+    shards = file_shards(job.pipeline)
+
+    def write(key: str | None) -> Done:
+        step = RawMeta(job.pipeline, shards.index(key or ""), job.report)
+        target = job.target(key)
+        return target, step.write_shard(
+            target, 0, 1, recompute=job.recompute, retry_failed=job.retry_failed
+        )
+
+    return write
 
 
 def step_writer(step: StepSpec) -> Writer:

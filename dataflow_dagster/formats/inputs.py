@@ -34,6 +34,14 @@ def find_input(meta_path: str, image_key: str = "image") -> Input:
         raise InputError(meta_path, f"cannot be looked at: {refused}") from refused
 
 
+def base_of(meta_path: str) -> AnyPath:
+    """The folder that holds the files of an input: itself, or the one a glob begins in."""
+    path = place(meta_path)
+    if path.is_dir():
+        return path
+    return next(above for above in path.parents if not glob.has_magic(str(above)))
+
+
 def _find(meta_path: str, image_key: str) -> Input:
     path = place(meta_path)
     if not isinstance(path, Path):

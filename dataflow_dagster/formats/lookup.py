@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import chain
+from pathlib import PurePosixPath
 from typing import Final
 
 from dataflow_dagster.formats.csv import Csv, Tsv
@@ -27,6 +28,13 @@ def ending(path: AnyPath) -> str | None:
     """Which of `ENDINGS` the file's name has, whatever its case; None: none of them."""
     name = path.name.lower()
     return next((known for known in ENDINGS if name.endswith(known)), None)
+
+
+def stem_of(name: str) -> str:
+    """The file's name without its folders and endings: ``part-3`` of ``a/part-3.jsonl.gz``."""
+    path = PurePosixPath(name)
+    known = next((known for known in ENDINGS[::-1] if path.name.lower().endswith(known)), None)
+    return path.stem if known is None else path.name[: -len(known)]
 
 
 def format_of(path: AnyPath) -> Format:

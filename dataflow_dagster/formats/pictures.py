@@ -1,6 +1,6 @@
 """A folder of pictures: one row a picture."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -43,6 +43,25 @@ class PictureFolder:
         while block := list(islice(pictures, BLOCK_ROWS)):
             yield Block(Mark(at, 0), [{self._image_key: picture} for picture in block])
             at += len(block)
+
+
+class PictureList:
+    """Rows ``{<image_key>: path}`` of pictures that are known by name.
+
+    Args:
+        image_key: The column that is to hold the path.
+        names: Paths relative to the folder that is read.
+    """
+
+    def __init__(self, image_key: str, names: Sequence[str]) -> None:
+        self._image_key = image_key
+        self._names = names
+
+    def read(self, path: AnyPath, start: Mark = BEGINNING) -> Iterator[Block]:
+        """Marks count pictures; whether they are there is seen when they are looked at."""
+        for at in range(start.position, len(self._names), BLOCK_ROWS):
+            names = self._names[at : at + BLOCK_ROWS]
+            yield Block(Mark(at, 0), [{self._image_key: name} for name in names])
 
 
 def _walk(folder: AnyPath, before: str, above: frozenset[str]) -> Iterator[str]:

@@ -27,11 +27,28 @@ def clashes(root: Keys, models: Sequence[type[Model] | None]) -> Iterator[Clash]
     columns = {key: root.get(key) or PipelineKeys.model_fields[key].default for key in MEDIA_KEYS}
     steps = _steps(root)
     yield from _equal_columns(columns, root)
-    if root.get("shards_per_run") is not None and root.get("shards") is None:
-        yield ("shards_per_run",), "counts shards, and 'shards' is not given"
+    yield from _shards(root)
+    yield from _times(root)
     yield from _assets(steps)
     yield from _twice(steps, "output_key", "holds the answer")
     yield from _overwritten(steps, {**columns, "id_key": root.get("id_key")}, models)
+
+
+def _shards(root: Keys) -> Iterator[Clash]:
+    by_rows, by_files = (root.get(key) is not None for key in ("shards", "files_per_shard"))
+    if by_rows and by_files:
+        yield ("files_per_shard",), "and 'shards' exclude each other: shards of files, or of rows"
+    if root.get("shards_per_run") is not None and not (by_rows or by_files):
+        yield (
+            ("shards_per_run",),
+            "counts shards; give 'shards' or 'files_per_shard' too",
+        )
+
+
+def _times(root: Keys) -> Iterator[Clash]:
+    on_cron = isinstance(root.get("automation"), dict)
+    if root.get("timezone") is not None and root.get("schedule") is None and not on_cron:
+        yield ("timezone",), "is that of 'schedule' and 'on_cron', and neither is given"
 
 
 def _steps(root: Keys) -> list[Keys]:

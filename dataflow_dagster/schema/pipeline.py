@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, Field, SecretStr, SerializeAsAny
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, SerializeAsAny
 
 from dataflow_dagster.models.declaration import Model
 from dataflow_dagster.rows import (
@@ -23,6 +24,7 @@ from dataflow_dagster.rows import (
     SOURCE_PREFIX,
     current,
 )
+from dataflow_dagster.schema.cron import checked_cron
 from dataflow_dagster.schema.environment import Reference, resolved, unset
 from dataflow_dagster.schema.errors import PipelineError, Problem
 
@@ -83,6 +85,18 @@ Variable = Annotated[
 Cores = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("no such time zone is known; write one as Europe/Berlin") from None
+    return name
+
+
+Cron = Annotated[str, AfterValidator(checked_cron)]
+Timezone = Annotated[str, AfterValidator(_zone)]
+
+
 class _Strict(BaseModel, strict=True, frozen=True, extra="forbid", regex_engine="python-re"):
     pass
 
@@ -108,6 +122,12 @@ class Resources(_Strict, frozen=True):
     def variables(self) -> dict[str, str]:
         """`env` in plain text, for a process's environment and nothing else."""
         return {name: value.get_secret_value() for name, value in (self.env or {}).items()}
+
+
+class OnCron(_Strict, frozen=True):
+    """Each asset once after each of these times, when what lies above it is done."""
+
+    on_cron: Cron = Field(description="times, as cron writes them")
 
 
 class StepOptions(_Strict, frozen=True):
@@ -183,6 +203,7 @@ class PipelineOptions(_Strict, frozen=True):
     video_key: Column = Field(default="video", description="column of the video's path")
     id_key: Column | None = Field(default=None, description="column that identifies a row")
     shards: int | None = Field(default=None, ge=1, le=MOST_SHARDS, description="parts of the input")
+    files_per_shard: int | None = Field(default=None, ge=1, description="files of a shard")
     shards_per_run: int | None = Field(default=None, ge=1, description="shards one run takes")
     format: Literal["jsonl", "parquet"] = Field(default="jsonl", description="how rows are written")
     allowed_hosts: tuple[Host, ...] = Field(
@@ -192,6 +213,12 @@ class PipelineOptions(_Strict, frozen=True):
     media_limit_mb: int = Field(default=512, ge=1, description="most MiB of a medium fetched")
     media_timeout: Seconds = Field(default=60.0, description="seconds to fetch, or to decode, one")
     seed: int = Field(default=0, description="what all random numbers are drawn from")
+    schedule: Cron | None = Field(default=None, description="when it runs, as cron writes times")
+    watch: int | None = Field(default=None, ge=1, description="seconds between looks for new files")
+    automation: Literal["eager"] | OnCron | None = Field(
+        default=None, description="when Dagster is to materialize assets by itself"
+    )
+    timezone: Timezone | None = Field(default=None, description="of schedule and on_cron")
     max_failed: float | None = Field(default=None, ge=0, le=1, description="share of failed rows")
     resources: Resources = Field(default=Resources(), description="default of the steps'")
     owners: tuple[Owner, ...] = Field(default=(), strict=False, description="owners of the assets")
@@ -223,6 +250,11 @@ class PipelineSpec(PipelineOptions, frozen=True):
     warnings: tuple[str, ...] = ()
     references: tuple[Reference, ...] = Field(default=(), repr=False)
 
+    @property
+    def is_sharded(self) -> bool:
+        """Whether its assets have partitions."""
+        return self.shards is not None or self.files_per_shard is not None
+
     def with_environment(self, environ: Mapping[str, str]) -> Self:
         """A copy in which every ``${NAME}`` outside prompts stands for the variable's value.
 
@@ -244,6 +276,7 @@ class PipelineSpec(PipelineOptions, frozen=True):
                 "limit": rows,
                 "name": self.name + suffix,
                 "shards": None,
+                "files_per_shard": None,
                 "base_folder": self.base_folder.rstrip("/") + suffix,
                 "save_folder": self.save_folder.rstrip("/") + suffix,
             }

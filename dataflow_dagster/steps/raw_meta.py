@@ -20,14 +20,14 @@ from dataflow_dagster.rows import (
     current,
     fingerprint,
 )
-from dataflow_dagster.scan import Reading
+from dataflow_dagster.scan import NameOf, Reading
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.shards import Identity, InputIndex, open_index
 from dataflow_dagster.steps.inputs import checked_text
 from dataflow_dagster.steps.layout import RAW_META, Layout, meta_folder
 from dataflow_dagster.steps.manifest import Manifest, Tally
 from dataflow_dagster.steps.overlap import Written, check_input
-from dataflow_dagster.steps.part import PartWriter, tidy
+from dataflow_dagster.steps.part import PartWriter
 from dataflow_dagster.steps.pictures import name_after, told_apart, with_hash
 from dataflow_dagster.steps.progress import Progress, Silent
 from dataflow_dagster.steps.shard import Shard, check_made
@@ -58,21 +58,35 @@ def input_index(pipeline: PipelineSpec) -> InputIndex:
             would write over.
     """
     check_input(pipeline, find_input(pipeline.meta_path, pipeline.image_key))
-    folder = meta_folder(pipeline)
-    clips = any(step.config.writes == "video" for step in pipeline.steps)
-    reading = Reading(
+    folder = Layout(pipeline).folder(RAW_META)
+    sharded = (pipeline.shards or 1) > 1
+    return open_index(reading_of(pipeline), folder, namer(pipeline), sharded=sharded)
+
+
+def reading_of(pipeline: PipelineSpec) -> Reading:
+    """All of the pipeline that decides which rows its input has."""
+    return Reading(
         meta_path=pipeline.meta_path,
         image_key=pipeline.image_key,
         id_key=pipeline.id_key,
         limit=pipeline.limit,
-        naming=f"{CODE_VERSION} {folder} {pipeline.video_key} {clips}",
+        naming=f"{CODE_VERSION} {meta_folder(pipeline)} {pipeline.video_key} {_clips(pipeline)}",
     )
+
+
+def namer(pipeline: PipelineSpec) -> NameOf:
+    """Names a row after its picture or clip."""
+    folder, clips = meta_folder(pipeline), _clips(pipeline)
 
     def name_of(row: Row, row_id: str) -> str:
         return told_apart(_name(pipeline, row, folder, row_id), clips=clips)
 
-    sharded = (pipeline.shards or 1) > 1
-    return open_index(reading, Layout(pipeline).folder(RAW_META), name_of, sharded=sharded)
+    return name_of
+
+
+def _clips(pipeline: PipelineSpec) -> bool:
+    """Whether some step draws clips."""
+    return any(step.config.writes == "video" for step in pipeline.steps)
 
 
 class RawMeta:
@@ -114,11 +128,11 @@ class RawMeta:
             NothingToRetryError: They stay, and are not there.
         """
         if retry_failed:
-            return self._found(target, check_made(target, self.fingerprint))
+            return self._found(check_made(target, self.fingerprint))
         source = f"{self._index.signature}-{part}-{parts}"
         manifest = None if recompute else target.manifest()
         if manifest and (manifest.fingerprint, manifest.source) == (self.fingerprint, source):
-            return self._found(target, manifest)
+            return self._found(manifest)
         began = time.monotonic()
         tally = Tally()
         with PartWriter(target) as writer:
@@ -134,9 +148,8 @@ class RawMeta:
                 fingerprint=self.fingerprint, source=source, data_version=version, tally=tally
             )
 
-    def _found(self, target: Shard, manifest: Manifest) -> Manifest:
+    def _found(self, manifest: Manifest) -> Manifest:
         self._progress.advance(manifest.tally.rows, manifest.tally.failed)
-        tidy(target)
         return manifest.all_reused()
 
     def _rows(self, part: int, parts: int) -> range:

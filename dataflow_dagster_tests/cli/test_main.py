@@ -19,7 +19,10 @@ def _call(*arguments: object) -> Result:
 
 @pytest.mark.parametrize(
     ("command", "options"),
-    [("run", ["--config", "--limit", "--recompute", "--partition"]), ("check", ["--config"])],
+    [
+        ("run", ["--config", "--limit", "--recompute", "--partition", "--partition-range"]),
+        ("check", ["--config"]),
+    ],
 )
 def test_all_options_appear_in_the_help(command: str, options: list[str]) -> None:
     for flag in ("--help", "-h"):
@@ -96,6 +99,33 @@ def test_a_partition_that_is_none_says_which_there_are(
     assert called.exit_code == 2
     assert allowed in called.stderr
     assert not (tmp_path / "demo/base").exists()
+
+
+@pytest.mark.parametrize(
+    ("range_", "said"),
+    [
+        (
+            "00001-of-00003...7",
+            "'7' is no shard of demo; allowed: 00000-of-00003 to 00002-of-00003",
+        ),
+        ("00001-of-00003", "'' is no shard of demo"),
+        ("00002-of-00003...00001-of-00003", "'00001-of-00003' comes before '00002-of-00003'"),
+    ],
+)
+def test_a_range_of_shards_begins_and_ends_with_one(tmp_path: Path, range_: str, said: str) -> None:
+    called = _call(
+        "run", "-c", write_pipeline(tmp_path, [SHOUT], shards=3), "--partition-range", range_
+    )
+    assert called.exit_code == 2
+    assert said in called.stderr
+
+
+def test_files_that_are_not_there_are_told_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    keys = {"meta_path": str(tmp_path / "in"), "files_per_shard": 1}
+    called = _call("run", "-c", write_pipeline(tmp_path, [SHOUT], **keys))
+    assert called.exit_code == 2
+    assert called.stderr == f"{tmp_path}/in: holds no file yet\n"
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "x"])

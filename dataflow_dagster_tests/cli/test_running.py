@@ -17,6 +17,7 @@ from dataflow_dagster_tests.toys.pipelines import (
     text_rows,
     with_config,
     write_pipeline,
+    write_rows,
 )
 from dataflow_dagster_tests.toys.process import environment, run_python
 from dataflow_dagster_tests.toys.runs import materialize
@@ -84,6 +85,29 @@ def test_one_shard_is_answered_anew_where_that_is_asked(tmp_path: Path) -> None:
     assert texts.split()[:4] == ["texts", "2", "2", "0"]
     assert (tmp_path / "trace").read_text().count("open") == 3
     assert f"results: {tmp_path}/demo/out/result" in anew.stdout
+
+
+def test_files_become_shards_and_a_run_takes_as_many_as_it_may(tmp_path: Path) -> None:
+    for n in range(5):
+        write_rows(tmp_path / f"in/part-{n}.jsonl", [{"id": n, "text": f"row {n}"}])
+    trace = tmp_path / "trace"
+    step = with_config(SHOUT, trace=str(trace))
+    keys = {"meta_path": str(tmp_path / "in"), "files_per_shard": 2, "shards_per_run": 2}
+    write_pipeline(tmp_path, [step], **keys)
+    done = _run(tmp_path, "demo.yaml")
+    assert done.returncode == 0, done.stderr
+    texts = next(line for line in done.stdout.splitlines() if line.startswith("texts"))
+    assert texts.split()[:3] == ["texts", "5", "5"]
+    assert trace.read_text().count("open") == 2
+    results = sorted((tmp_path / "demo/out/result").glob("*.jsonl"))
+    assert [path.stem for path in results] == ["00000-part-0", "00001-part-2", "00002-part-4"]
+    write_rows(tmp_path / "in/first.jsonl", [{"id": "new", "text": "new"}, {"id": 3, "text": "x"}])
+    again = _run(tmp_path, "demo.yaml", "--partition-range", "00002-part-4...00003-first")
+    assert again.returncode == 0, again.stderr
+    texts = next(line for line in again.stdout.splitlines() if line.startswith("texts"))
+    assert texts.split()[:5] == ["texts", "3", "1", "1", "0"]
+    (error,) = read_rows(tmp_path / "demo/out/errors/00003-first.jsonl")
+    assert "row 2 of shard 00001" in error["message"]
 
 
 @pytest.mark.timeout(120)

@@ -17,7 +17,7 @@ def _summary(
     of = pipeline(folder, [SHOUT], **keys)
     result = materialize(of)
     capsys.readouterr()
-    print_summary(of, result)
+    print_summary(of, [result])
     out, err = capsys.readouterr()
     return out.splitlines(), err.splitlines()
 

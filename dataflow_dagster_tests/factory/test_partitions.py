@@ -7,10 +7,12 @@ from dataflow_dagster.factory.partitions import (
     backfill_policy,
     partitions_of,
     place_of,
+    register_shards,
     shard_key,
     shard_keys,
+    stretches,
 )
-from dataflow_dagster_tests.toys.pipelines import SHOUT, pipeline
+from dataflow_dagster_tests.toys.pipelines import SHOUT, pipeline, text_rows, write_rows
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -34,6 +36,40 @@ def test_without_shards_there_are_no_partitions(tmp_path: Path) -> None:
 def test_a_key_says_which_part_of_how_many_it_is() -> None:
     assert place_of(shard_key(3, 8)) == (3, 8)
     assert place_of(None) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "most", "runs"),
+    [
+        ("abcdef", None, ["abcdef"]),
+        ("abcdef", 4, ["abcd", "ef"]),
+        ("fbca", None, ["abc", "f"]),
+        ("abdef", 2, ["ab", "de", "f"]),
+        ("", None, []),
+    ],
+)
+def test_a_run_takes_neighbours_and_no_more_than_it_may(
+    tmp_path: Path, wanted: str, most: int | None, runs: list[str]
+) -> None:
+    keys = {} if most is None else {"shards_per_run": most}
+    of = pipeline(tmp_path, [SHOUT], shards=6, **keys)
+    assert ["".join(run) for run in stretches(of, wanted, "abcdef")] == runs
+
+
+def test_files_are_partitions_of_every_instance_that_asks(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    for name in "ba":
+        write_rows(tmp_path / f"in/{name}.jsonl", text_rows(1))
+    of = pipeline(tmp_path, [SHOUT], meta_path=str(tmp_path / "in"), files_per_shard=1)
+    assert shard_keys(of) == []
+    assert register_shards(of, instance) == ["00000-a", "00001-b"]
+    assert register_shards(of, instance) == []
+    with dg.DagsterInstance.ephemeral() as other:
+        register_shards(of, other)
+        assert other.get_dynamic_partitions("demo_files") == ["00000-a", "00001-b"]
+    assert instance.get_dynamic_partitions("demo_files") == ["00000-a", "00001-b"]
+    assert isinstance(partitions_of(of), dg.DynamicPartitionsDefinition)
 
 
 def test_one_run_takes_all_shards_unless_the_yaml_bounds_it(tmp_path: Path) -> None:

@@ -1,14 +1,26 @@
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
+from dataflow_dagster.factory.partitions import register_shards, shard_keys
 from dataflow_dagster.factory.pipeline import pipeline_definitions
 from dataflow_dagster.schema.pipeline import PipelineSpec
-from dataflow_dagster_tests.toys.pipelines import SHOUT, pipeline, text_rows, write_rows
-from dataflow_dagster_tests.toys.runs import materialize
+from dataflow_dagster.steps.layout import RAW_META, RESULTS
+from dataflow_dagster_tests.toys.pipelines import (
+    NAME,
+    PAINT,
+    SHOUT,
+    picture_rows,
+    pipeline,
+    text_rows,
+    with_config,
+    write_rows,
+)
+from dataflow_dagster_tests.toys.runs import materialize, told
 
 pytestmark = pytest.mark.usefixtures("toys")
 ASSETS = ("raw_meta", "texts", "results")
@@ -18,10 +30,10 @@ def _stale(of: PipelineSpec, instance: dg.DagsterInstance) -> set[str]:
     """``texts 1`` for each partition that the UI would call out of date."""
     graph = pipeline_definitions(of).resolve_asset_graph()
     resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
-    keys = [f"0000{shard}-of-00003" for shard in range(3)]
+    keys: list[str | None] = [*shard_keys(of)] or [None]
     return {
-        f"{asset} {key[4]}"
-        for asset in ASSETS
+        f"{asset} {key[4] if key else ''}".strip()
+        for asset in [RAW_META, *(step.asset for step in of.steps), RESULTS]
         for key in keys
         if resolver.get_status(dg.AssetKey(["demo", asset]), key) != StaleStatus.FRESH
     }
@@ -45,7 +57,7 @@ def test_a_run_of_several_shards_records_each_at_once_and_at_the_end(
     assert materialize(of, instance=instance, shards=(0, 2)).success
     for asset in ASSETS:
         records = instance.fetch_materializations(dg.AssetKey(["demo", asset]), limit=99).records
-        assert len(records) == 6
+        assert len(records) == 9  # at once, Dagster's own, and each with its own version again
     assert _stale(of, instance) == set()
 
 
@@ -101,3 +113,81 @@ def test_shards_that_a_dying_run_left_are_up_to_date(
     third.write_text("no rows\n")
     assert not materialize(of, instance=instance, shards=(0, 2), assets=["texts"]).success
     assert {name for name in _stale(of, instance) if "texts" in name} == {"texts 2"}
+
+
+def test_appended_rows_change_the_last_shard_alone(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    of = pipeline(tmp_path, [SHOUT], shards=3, rows=text_rows(6))
+    materialize(of, instance=instance, shards=(0, 2))
+    write_rows(tmp_path / "demo/in.jsonl", text_rows(8))
+    materialize(of, instance=instance, shards=(0, 2), assets=["raw_meta"])
+    assert _stale(of, instance) == {"texts 2"}
+    materialize(of, instance=instance, shards=(0, 2), assets=["texts", "results"])
+    assert _stale(of, instance) == set()
+
+
+def test_one_shard_made_again_alone_with_the_same_rows_changes_nothing_below(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    of = pipeline(tmp_path, [SHOUT], shards=3, rows=text_rows(6))
+    materialize(of, instance=instance, shards=(0, 2))
+    assert materialize(
+        of, instance=instance, partition_key="00001-of-00003", assets=["raw_meta"]
+    ).success
+    assert _stale(of, instance) == set()
+
+
+def test_a_check_that_stops_the_run_leaves_each_shard_its_own_version(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    rows = [*text_rows(5), {"id": "x", "text": "bad"}]
+    of = pipeline(tmp_path, [SHOUT], shards=3, rows=rows, max_failed=0.0)
+    assert not materialize(of, instance=instance, shards=(0, 2)).success
+    assert len(set(_versions(instance, "texts"))) == 3
+
+
+def _two_steps(tmp_path: Path, prompt: str, **keys: Any) -> PipelineSpec:
+    folder = tmp_path / "in"
+    step = with_config(NAME, prompt=prompt, batch_size=keys.pop("batch_size", 1))
+    paint = {**PAINT, "resources": keys.pop("resources", {})}
+    return pipeline(
+        tmp_path, [step, paint], rows=picture_rows(folder, 6), meta_folder=str(folder), **keys
+    )
+
+
+@pytest.mark.parametrize("keys", [{}, {"shards": 3}])
+def test_an_edited_prompt_changes_its_step_and_all_below_and_batches_and_gpus_nothing(
+    tmp_path: Path, instance: dg.DagsterInstance, keys: dict[str, int]
+) -> None:
+    shards = (0, 2) if keys else None
+    of = _two_steps(tmp_path, "a {color}", **keys)
+    materialize(of, instance=instance, shards=shards)
+    assert _stale(of, instance) == set()
+    same = _two_steps(tmp_path, "a {color}", batch_size=4, resources={"gpus": 0}, **keys)
+    assert _stale(same, instance) == set()
+    edited = _two_steps(tmp_path, "the {color}", **keys)
+    below = {"captions", "generated_images", "results"}
+    assert {name.split()[0] for name in _stale(edited, instance)} == below
+    assert len(_stale(edited, instance)) == 3 * (3 if keys else 1)
+    again = materialize(edited, instance=instance, shards=shards, assets=sorted(below))
+    assert told(again, "demo", "captions")["computed"] == (2 if keys else 6)
+    assert _stale(edited, instance) == set()
+
+
+def test_shards_of_files_are_out_of_date_one_by_one(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    for name in "ab":
+        write_rows(tmp_path / f"in/{name}.jsonl", [{"id": name, "text": name}])
+    of = pipeline(tmp_path, [SHOUT], meta_path=str(tmp_path / "in"), files_per_shard=1)
+    register_shards(of, instance)
+    keys = shard_keys(of)
+    assert materialize(of, instance=instance, keys=keys).success
+    assert _stale(of, instance) == set()
+    write_rows(tmp_path / "in/b.jsonl", [{"id": "b", "text": "other"}])
+    assert materialize(of, instance=instance, keys=keys, assets=["raw_meta"]).success
+    assert _stale(of, instance) == {"texts 1"}
+    again = materialize(of, instance=instance, keys=keys, assets=["texts", "results"])
+    assert _stale(of, instance) == set()
+    assert told(again, "demo", "texts")["computed"] == 1

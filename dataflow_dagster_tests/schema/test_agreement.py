@@ -13,7 +13,7 @@ from dataflow_dagster.schema.errors import KeyPath
     [
         ({"image_key": "text"}, ("image_key",), "is 'text', as text_key is"),
         ({"text_key": "a", "video_key": "a"}, ("video_key",), "as text_key is"),
-        ({"shards_per_run": 2}, ("shards_per_run",), "'shards' is not given"),
+        ({"shards_per_run": 2}, ("shards_per_run",), "'shards' or 'files_per_shard' too"),
         ({"steps": [{"asset": "results"}, {}]}, ("steps", 0, "asset"), "a name of ours"),
         ({"steps": [{"asset": "text"}, {}]}, ("steps", 0, "asset"), "a name of ours"),
         (
@@ -26,6 +26,8 @@ from dataflow_dagster.schema.errors import KeyPath
             ("steps", 1, "output_key"),
             "'a' holds the answer of step 1 already",
         ),
+        ({"shards": 2, "files_per_shard": 1}, ("files_per_shard",), "exclude each other"),
+        ({"timezone": "UTC"}, ("timezone",), "neither is given"),
         ({"steps": [{"output_key": "image"}, {}]}, ("steps", 0, "output_key"), "image_key"),
         ({"id_key": "n", "steps": [{}, {"output_key": "n"}]}, ("steps", 1, "output_key"), "id_key"),
     ],

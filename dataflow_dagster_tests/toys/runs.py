@@ -1,12 +1,12 @@
 """Real Dagster runs of a pipeline's assets, in this process."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
 from dataflow_dagster.factory.assets import PipelineAssets
-from dataflow_dagster.factory.partitions import shard_key
+from dataflow_dagster.factory.partitions import range_tags, shard_key
 from dataflow_dagster.io_managers.files import IO_MANAGERS
 from dataflow_dagster.schema.pipeline import PipelineSpec
 
@@ -17,6 +17,7 @@ def materialize(
     instance: dg.DagsterInstance | None = None,
     partition_key: str | None = None,
     shards: Sequence[int] | None = None,
+    keys: Sequence[str] = (),
     assets: Sequence[str] | None = None,
     more: Sequence[dg.AssetsDefinition] = (),
     recompute: bool = False,
@@ -25,16 +26,15 @@ def materialize(
 
     Args:
         shards: First and last shard of a range that one run takes.
+        keys: Partitions of which one run takes the range from the first to the last.
         assets: Only these of the pipeline's; all of `more` besides.
         more: A user's own assets.
     """
     own = PipelineAssets(pipeline).build()
     chosen = [d for d in own if assets is None or d.key.path[-1] in assets]
-    tags: Mapping[str, str] = {}
     if shards is not None and pipeline.shards is not None:
-        first, last = (shard_key(shard, pipeline.shards) for shard in (shards[0], shards[-1]))
-        range_tag = "dagster/asset_partition_range_"
-        tags = {f"{range_tag}start": first, f"{range_tag}end": last}
+        keys = [shard_key(shard, pipeline.shards) for shard in (shards[0], shards[-1])]
+    tags = range_tags(keys) if keys else {}
     options = {"config": {"recompute": recompute}}
     return dg.materialize(
         [*own, *more],

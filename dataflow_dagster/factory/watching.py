@@ -1,0 +1,194 @@
+"""A sensor on a pipeline's input: new and changed files are run as soon as nobody writes them."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition as AssetJob,  # what define_asset_job gives has no public name
+)
+
+from dataflow_dagster.factory.partitions import (
+    RANGE_START,
+    add_partitions,
+    range_tags,
+    shard_keys,
+    stretches,
+)
+from dataflow_dagster.formats.format import InputError
+from dataflow_dagster.rows import decode, encode, fingerprint
+from dataflow_dagster.schema.errors import PipelineError
+from dataflow_dagster.schema.pipeline import PipelineSpec
+from dataflow_dagster.steps.file_input import catalogue_of, list_input, register_files
+
+WATCH_TAG: Final = "dataflow_dagster/watch"
+ATTEMPTS: Final = 3
+"""Times a run is begun for the same files; after that a person, or a changed file, begins it."""
+OLD_S: Final = 3600.0
+"""A file changed longer ago is no longer written, whatever the clocks of its disk and of ours."""
+
+Stamps = Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Memory:
+    """What one look leaves to the next: the sensor's cursor.
+
+    Attributes:
+        pending: Files that were new or changed, as they looked.
+        asked: The runs that were begun: the first and last shard of each; none of an input
+            without shards.
+        id: What all these runs are tagged with; empty: none are at work.
+        given: How the files looked that they were begun for.
+        done: How the input looked that was run last, of an input that is no shards of files.
+    """
+
+    pending: dict[str, str] = field(default_factory=dict[str, str])
+    asked: list[list[str]] = field(default_factory=list[list[str]])
+    id: str = ""
+    given: dict[str, str] = field(default_factory=dict[str, str])
+    done: str = ""
+
+
+def watch_sensor(pipeline: PipelineSpec, job: AssetJob) -> dg.SensorDefinition:
+    """``<name>_watch``: on, since the YAML asks for it."""
+
+    @dg.sensor(
+        name=f"{pipeline.name}_watch",
+        job=job,
+        minimum_interval_seconds=pipeline.watch,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Runs new and changed files at {pipeline.meta_path}",
+    )
+    def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        memory = Memory(**decode(context.cursor)) if context.cursor else Memory()
+        try:
+            look = _Look(pipeline, context.instance, memory)
+            runs, said = look.decide()
+        except (InputError, PipelineError) as error:
+            return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
+        return dg.SensorResult(
+            run_requests=runs,
+            skip_reason=None if runs else dg.SkipReason(said),
+            cursor=encode(asdict(memory)).decode(),
+        )
+
+    return watch
+
+
+class _Look:
+    """One look at the input.
+
+    A run is begun for files that look as they did one look before. While it is at work new files
+    become shards, and wait: the next run takes them together, so that a model loads once.
+    """
+
+    def __init__(
+        self, pipeline: PipelineSpec, instance: dg.DagsterInstance, memory: Memory
+    ) -> None:
+        self._pipeline = pipeline
+        self._ready = pipeline.with_environment(os.environ)
+        self._instance = instance
+        self._memory = memory
+
+    def decide(self) -> tuple[list[dg.RunRequest], str]:
+        """The runs to begin, and what to say where there are none."""
+        settled = self._settled()
+        if self._memory.id:
+            runs, at_work = self._unfinished()
+            if runs or at_work:
+                return runs, f"{at_work} runs are at work"
+            self._finish()
+        known = self._known()
+        fresh = {name: stamp for name, stamp in settled.items() if known.get(name) != stamp}
+        if not fresh:
+            return [], f"nothing new; {len(self._memory.pending)} may still be written"
+        return list(self._begin(fresh)), ""
+
+    def _settled(self) -> Stamps:
+        """New and changed files that nobody writes; those that are in no shard come into one."""
+        now = self._stamps()
+        known = self._known()
+        changed = {name: stamp for name, stamp in now.items() if known.get(name) != stamp}
+        before, self._memory.pending = self._memory.pending, {}
+        settled: dict[str, str] = {}
+        for name, stamp in changed.items():
+            if before.get(name) == stamp or _is_old(stamp):
+                settled[name] = stamp
+            else:
+                self._memory.pending[name] = stamp
+        if self._pipeline.files_per_shard is not None:
+            register_files(self._ready, [name for name in settled if name not in known])
+            add_partitions(self._pipeline, self._instance)
+        self._memory.pending.update(settled)  # still new in the next look where runs are at work
+        return settled
+
+    def _stamps(self) -> Stamps:
+        listing = list_input(self._ready)
+        stamps = {name: listing.stamp(name) for name in listing.names}
+        if self._pipeline.files_per_shard is not None:
+            return {name: stamp for name, stamp in stamps.items() if stamp}
+        return {"": fingerprint(sorted(stamps.items()))}
+
+    def _known(self) -> Stamps:
+        if self._pipeline.files_per_shard is not None:
+            return catalogue_of(self._ready).stamps()
+        return {"": self._memory.done}
+
+    def _begin(self, fresh: Stamps) -> Iterator[dg.RunRequest]:
+        keys = shard_keys(self._pipeline)
+        wanted = keys
+        if self._pipeline.files_per_shard is not None:
+            wanted = catalogue_of(self._ready).keys_of(fresh)
+        runs = [list(stretch) for stretch in stretches(self._pipeline, wanted, keys)] or [[]]
+        self._memory.asked = [run and [run[0], run[-1]] for run in runs]
+        self._memory.given = dict(fresh)
+        self._memory.id = fingerprint([self._memory.asked, sorted(fresh.items())])[:16]
+        for run in self._memory.asked:
+            yield self._request(run, 0)
+
+    def _request(self, run: Sequence[str], attempt: int) -> dg.RunRequest:
+        tags = {WATCH_TAG: self._memory.id, **(range_tags(run) if run else {})}
+        return dg.RunRequest(run_key=f"{self._memory.id}:{':'.join(run)}:{attempt}", tags=tags)
+
+    def _unfinished(self) -> tuple[list[dg.RunRequest], int]:
+        """Failed runs to begin again, and how many are at work."""
+        begun: dict[str, list[dg.DagsterRunStatus]] = {}
+        tagged = dg.RunsFilter(tags={WATCH_TAG: self._memory.id})
+        for run in self._instance.get_runs(tagged):  # the newest first
+            begun.setdefault(run.tags.get(RANGE_START, ""), []).append(run.status)
+        again: list[dg.RunRequest] = []
+        at_work = 0
+        for run in self._memory.asked:
+            statuses = begun.get(run[0] if run else "", [])
+            if not statuses or (
+                statuses[0] == dg.DagsterRunStatus.FAILURE and len(statuses) < ATTEMPTS
+            ):
+                again.append(self._request(run, len(statuses)))
+            elif statuses[0] not in _ENDED:
+                at_work += 1
+        return again, at_work
+
+    def _finish(self) -> None:
+        """The files were run, or given up: until they change they are done."""
+        if self._pipeline.files_per_shard is not None:
+            catalogue_of(self._ready).note(self._memory.given)
+        else:
+            self._memory.done = self._memory.given[""]
+        self._memory.asked, self._memory.id, self._memory.given = [], "", {}
+
+
+_ENDED: Final = frozenset(
+    {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
+)
+
+
+def _is_old(stamp: str) -> bool:
+    try:
+        changed = float(stamp.rpartition("-")[2])
+    except ValueError:  # of a store, whose files appear when they are whole
+        return False
+    return time.time() - changed > OLD_S

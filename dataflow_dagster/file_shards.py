@@ -1,0 +1,136 @@
+"""Shards of so many files each: every file is read alone, ids are unique over all of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataflow_dagster.borders import locked
+from dataflow_dagster.catalogue import Catalogue
+from dataflow_dagster.formats.format import InputError
+from dataflow_dagster.formats.inputs import Input, base_of, find_input
+from dataflow_dagster.formats.lookup import ending, format_of
+from dataflow_dagster.formats.pictures import PictureFolder, PictureList
+from dataflow_dagster.occurrences import Occurrences
+from dataflow_dagster.places import AnyPath, stamp
+from dataflow_dagster.repeats import Collector
+from dataflow_dagster.rows import fingerprint
+from dataflow_dagster.scan import NameOf, Reading, Scan
+from dataflow_dagster.shards import InputIndex, SavedIndex, signature_of
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The files of an input as they are now.
+
+    Attributes:
+        base: The folder that holds them.
+        names: Their paths relative to `base`, in order; of a folder of pictures, the pictures.
+    """
+
+    base: AnyPath
+    names: Sequence[str]
+
+    def stamp(self, name: str) -> str:
+        """Changes when the file does; empty where it is gone."""
+        try:
+            return "-".join(map(str, stamp(self.base / name)))
+        except OSError:
+            return ""
+
+
+def list_files(meta_path: str, image_key: str) -> Listing:
+    """All files at `meta_path`, each of which may be a shard of its own.
+
+    Raises:
+        InputError: Nothing is there, or files of several formats are.
+    """
+    found = find_input(meta_path, image_key)
+    base = base_of(meta_path)
+    if isinstance(found.format, PictureFolder):
+        rows = (row for block in found.format.read(base) for row in block.rows)
+        return Listing(base, [row[image_key] for row in rows if isinstance(row, dict)])
+    return Listing(base, [str(file).removeprefix(str(base)).lstrip("/") for file in found.files])
+
+
+class FileShards:
+    """Opens the registered shards of an input.
+
+    Every file is read once for the index, however many shards follow; a shard's rows are compared
+    with those of all shards registered before it, whether these were asked for or not.
+
+    Args:
+        reading: How files are read.
+        folder: Where the catalogue and what was found in the files are kept.
+        name_of: Names rows.
+    """
+
+    def __init__(self, reading: Reading, folder: Path, name_of: NameOf) -> None:
+        self._reading = reading
+        self._folder = folder
+        self._name_of = name_of
+        self._base = base_of(reading.meta_path)
+        self._catalogue = Catalogue(folder)
+        self._occurrences = Occurrences(folder)
+        self._read_up_to = 0
+
+    def index(self, key: str) -> InputIndex:
+        """The rows of one shard; their numbers count within it.
+
+        Raises:
+            UnknownShardError: No shard has this key.
+            InputError: A file of the shard is gone or cannot be read.
+        """
+        number = self._catalogue.number(key)
+        with locked(self._folder / "files.lock"):
+            self._read_earlier(number)
+            found = self.files(number)
+            signature, rows = self._read(number, found)
+            repeats = self._occurrences.compare(number)
+        saved = SavedIndex(rows, fingerprint([signature, repeats]))
+        ids, names = (self._occurrences.repeats(number, kind) for kind in ("id", "name"))
+        return InputIndex(self._reading, found, self._folder, saved, ids, names)
+
+    def files(self, number: int) -> Input:
+        """The files of a shard.
+
+        Raises:
+            InputError: One is gone.
+        """
+        names = self._catalogue.files(number)
+        if ending(Path(names[0])) is None:
+            return Input(PictureList(self._reading.image_key, names), (self._base,))
+        paths = tuple(self._base / name for name in names)
+        for path in paths:
+            if not path.is_file():
+                raise InputError(
+                    path,
+                    f"is gone; shard {number:05d} was registered with it: put it back, or run"
+                    " other shards",
+                )
+        return Input(format_of(paths[0]), paths)
+
+    def _read_earlier(self, number: int) -> None:
+        """Read the shards before this one that nobody asked for yet, so that the first row wins."""
+        if self._read_up_to >= number:
+            return
+        indexed = self._occurrences.indexed()
+        for earlier in range(number):
+            if earlier in indexed:
+                continue
+            try:
+                self._read(earlier, self.files(earlier))
+            except InputError:
+                continue  # told when that shard is asked for; it has no rows until then
+        self._read_up_to = number
+
+    def _read(self, number: int, found: Input) -> tuple[str, int]:
+        """Signature and number of rows; reads the files unless they are known as they are now."""
+        signature = signature_of(self._reading, found, named=True, spooled=False)
+        known = self._occurrences.indexed_as(number)
+        if known is not None and known[0] == signature:
+            return known
+        scan = Scan(self._reading, found, self._name_of)
+        with Collector(self._folder) as ids, Collector(self._folder) as names:
+            scan.run(ids, names, None)
+            self._occurrences.record(number, signature, scan.rows, {"id": ids, "name": names})
+        return signature, scan.rows

@@ -1,0 +1,48 @@
+"""A pipeline's input as shards of files."""
+
+from collections.abc import Iterable
+
+from dataflow_dagster.catalogue import Catalogue
+from dataflow_dagster.file_shards import FileShards, Listing, list_files
+from dataflow_dagster.formats.inputs import find_input
+from dataflow_dagster.schema.pipeline import PipelineSpec
+from dataflow_dagster.steps.layout import RAW_META, Layout
+from dataflow_dagster.steps.overlap import check_input
+from dataflow_dagster.steps.raw_meta import namer, reading_of
+
+
+def catalogue_of(pipeline: PipelineSpec) -> Catalogue:
+    """Which files make which shard, as registered so far."""
+    return Catalogue(Layout(pipeline).folder(RAW_META))
+
+
+def file_keys(pipeline: PipelineSpec) -> list[str]:
+    """The keys of all shards registered so far, in order."""
+    return catalogue_of(pipeline).keys()
+
+
+def list_input(pipeline: PipelineSpec) -> Listing:
+    """The files at ``meta_path``.
+
+    Raises:
+        InputError: There are none, or the pipeline would write over one.
+    """
+    check_input(pipeline, find_input(pipeline.meta_path, pipeline.image_key))
+    return list_files(pipeline.meta_path, pipeline.image_key)
+
+
+def register_files(pipeline: PipelineSpec, names: Iterable[str] | None = None) -> list[str]:
+    """Make shards of files that are in none yet; gives the new shards' keys.
+
+    Args:
+        pipeline: With its environment resolved.
+        names: Only these; None: all at ``meta_path``.
+    """
+    given = list_input(pipeline).names if names is None else names
+    return catalogue_of(pipeline).register(given, pipeline.files_per_shard or 1)
+
+
+def file_shards(pipeline: PipelineSpec) -> FileShards:
+    """Opens the registered shards."""
+    folder = Layout(pipeline).folder(RAW_META)
+    return FileShards(reading_of(pipeline), folder, namer(pipeline))

@@ -1,0 +1,87 @@
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dataflow_dagster.factory.partitions import range_tags, register_shards, shard_keys
+from dataflow_dagster.factory.pipeline import pipeline_definitions
+from dataflow_dagster.schema.pipeline import PipelineSpec
+from dataflow_dagster_tests.toys.pipelines import SHOUT, pipeline, text_rows, write_rows
+from dataflow_dagster_tests.toys.runs import materialize
+
+pytestmark = pytest.mark.usefixtures("toys")
+
+
+def _due(of: PipelineSpec, instance: dg.DagsterInstance) -> list[dict[str, str]]:
+    """The tags of the runs that the schedule asks for."""
+    repository = pipeline_definitions(of).get_repository_def()
+    context = dg.build_schedule_context(
+        instance, scheduled_execution_time=datetime(2026, 1, 1), repository_def=repository
+    )
+    told = repository.get_schedule_def("demo_schedule").evaluate_tick(context)
+    return [
+        {tag: value for tag, value in dict(run.tags).items() if "range" in tag}
+        for run in told.run_requests or []
+    ]
+
+
+def test_a_schedule_runs_all_rows_at_its_times(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    keys: dict[str, Any] = {"schedule": "0 2 * * *", "timezone": "Europe/Berlin"}
+    of = pipeline(tmp_path, [SHOUT], **keys)
+    assert _due(of, instance) == [{}]
+    schedule = pipeline_definitions(of).get_repository_def().get_schedule_def("demo_schedule")
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "Europe/Berlin")
+    split = pipeline(tmp_path, [SHOUT], shards=3, shards_per_run=2, **keys)
+    names = shard_keys(split)
+    assert _due(split, instance) == [range_tags(names[:2]), range_tags(names[2:])]
+
+
+def test_a_schedule_takes_new_files_in_and_leaves_done_ones(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    write_rows(tmp_path / "in/b.jsonl", text_rows(1))
+    keys: dict[str, Any] = {"meta_path": str(tmp_path / "in"), "files_per_shard": 1}
+    of = pipeline(tmp_path, [SHOUT], schedule="@daily", **keys)
+    register_shards(of, instance)
+    assert materialize(of, instance=instance, partition_key="00000-b").success
+    assert _due(of, instance) == []
+    write_rows(tmp_path / "in/a.jsonl", text_rows(1))
+    assert _due(of, instance) == [range_tags(["00001-a"])]
+
+
+def test_eager_assets_follow_what_lies_above_them(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    of = pipeline(tmp_path, [SHOUT], automation="eager")
+    definitions = pipeline_definitions(of)
+    first = dg.evaluate_automation_conditions(definitions, instance)
+    assert materialize(of, instance=instance).success
+    second = dg.evaluate_automation_conditions(definitions, instance, cursor=first.cursor)
+    write_rows(tmp_path / "demo/in.jsonl", text_rows(9))
+    assert materialize(of, instance=instance, assets=["raw_meta"]).success
+    third = dg.evaluate_automation_conditions(definitions, instance, cursor=second.cursor)
+    asked = {
+        asset: third.get_num_requested(dg.AssetKey(["demo", asset]))
+        for asset in ("raw_meta", "texts", "results")
+    }
+    assert asked == {"raw_meta": 0, "texts": 1, "results": 1}
+
+
+def test_what_was_asked_for_is_on_and_nothing_else_is_there(tmp_path: Path) -> None:
+    plain = pipeline_definitions(pipeline(tmp_path, [SHOUT])).get_repository_def()
+    assert (list(plain.sensor_defs), list(plain.schedule_defs)) == ([], [])
+    of = pipeline(tmp_path, [SHOUT], automation={"on_cron": "@daily"}, watch=5, schedule="@hourly")
+    repository = pipeline_definitions(of).get_repository_def()
+    sensors = {sensor.name: sensor.default_status for sensor in repository.sensor_defs}
+    assert sensors == {
+        "demo_watch": dg.DefaultSensorStatus.RUNNING,
+        "demo_automation": dg.DefaultSensorStatus.RUNNING,
+    }
+    (schedule,) = repository.schedule_defs
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+    for key in repository.asset_graph.materializable_asset_keys:
+        assert repository.asset_graph.get(key).automation_condition is not None

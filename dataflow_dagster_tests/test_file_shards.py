@@ -1,0 +1,179 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataflow_dagster import file_shards, scan
+from dataflow_dagster.catalogue import Catalogue
+from dataflow_dagster.file_shards import FileShards, list_files
+from dataflow_dagster.formats.format import InputError
+from dataflow_dagster.formats.jsonl import Jsonl
+from dataflow_dagster.rows import Row, content_id
+from dataflow_dagster.scan import Reading
+from dataflow_dagster.shards import Identity, InputIndex
+
+
+class Files:
+    """A folder of files, each a shard."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.base = folder / "in"
+        self.base.mkdir()
+
+    def write(self, name: str, *rows: Row) -> Path:
+        path = self.base / name
+        Jsonl().write(path, rows)
+        return path
+
+    def register(self) -> list[str]:
+        names = list_files(str(self.base), "image").names
+        return Catalogue(self.folder / "index").register(names, 1)
+
+    def open(self) -> FileShards:
+        return FileShards(Reading(str(self.base)), self.folder / "index", _image)
+
+    def identities(self, key: str) -> list[Identity]:
+        index = self.open().index(key)
+        return [index.identify(numbered) for numbered in index.read(0, index.rows)]
+
+
+def _image(row: Row, row_id: str) -> str | None:
+    return row.get("image", row_id)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path)
+
+
+@pytest.fixture
+def scanned(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Names of the files that were read for the index."""
+    names: list[str] = []
+    run = scan.Scan.run
+
+    def noted(self: Any, *rest: Any) -> None:
+        names.extend(path.name for path in self._input.files)
+        run(self, *rest)
+
+    monkeypatch.setattr(file_shards.Scan, "run", noted)
+    return names
+
+
+def test_a_shard_is_its_files_and_its_numbers_begin_at_none(files: Files) -> None:
+    files.write("a.jsonl", {"n": 0}, {"n": 1})
+    files.write("b.jsonl", {"n": 2})
+    keys = files.register()
+    indexes: list[InputIndex] = [files.open().index(key) for key in keys]
+    rows = [[(r.number, r.row) for r in index.read(0, index.rows)] for index in indexes]
+    assert rows == [[(0, {"n": 0}), (1, {"n": 1})], [(0, {"n": 2})]]
+
+
+def test_an_id_that_an_earlier_shard_has_fails_its_row_and_is_told_where(files: Files) -> None:
+    files.write("a.jsonl", {"id": "x"}, {"id": "y"})
+    files.write("b.jsonl", {"id": "z"}, {"id": "y"}, {"id": "y"})
+    files.write("c.jsonl", {"id": "y"})
+    first, second, third = files.register()
+    assert [who.error for who in files.identities(first)] == [None, None]
+    found = files.identities(second)
+    assert [who.id for who in found] == ["z", "y~1", "y~2"]
+    assert found[1].error is not None
+    assert found[1].error.message == (
+        "id 'y' stands in row 2 of shard 00000 already; ids are unique"
+    )
+    assert files.identities(third)[0].id == "y~3"
+
+
+def test_rows_without_ids_and_names_are_told_apart_over_all_shards(files: Files) -> None:
+    files.write("a.jsonl", {"image": "x.png"}, {"image": "x.png"})
+    files.write("b.jsonl", {"image": "X.PNG"}, {"image": "x.png"})
+    first, second = files.register()
+    found = [*files.identities(first), *files.identities(second)]
+    assert [who.name_is_taken for who in found] == [False, True, True, True]
+    assert len({who.id for who in found}) == 4
+    assert found[3].id == content_id({"image": "x.png"}, 2)
+    assert [who.error for who in found] == [None] * 4
+
+
+def test_the_first_row_wins_whichever_shard_is_asked_for_first(files: Files) -> None:
+    files.write("a.jsonl", {"id": "x"})
+    files.write("b.jsonl", {"id": "x"})
+    first, second = files.register()
+    assert files.identities(second)[0].error is not None
+    assert files.identities(first)[0].error is None
+
+
+def test_every_file_is_read_once_for_the_index_and_new_ones_alone_later(
+    files: Files, scanned: list[str]
+) -> None:
+    for name in "abc":
+        files.write(f"{name}.jsonl", {"id": name})
+    for key in [*files.register(), *files.register()]:
+        files.identities(key)
+    assert scanned == ["a.jsonl", "b.jsonl", "c.jsonl"]
+    scanned.clear()
+    files.write("aa.jsonl", {"id": "b"})
+    (new,) = files.register()
+    assert new == "00003-aa"
+    assert files.identities(new)[0].error is not None
+    assert scanned == ["aa.jsonl"]
+
+
+def test_an_edited_file_gives_its_ids_free_and_costs_itself_alone(
+    files: Files, scanned: list[str]
+) -> None:
+    path = files.write("a.jsonl", {"id": "x"})
+    files.write("b.jsonl", {"id": "x"})
+    first, second = files.register()
+    before = files.open().index(second).signature
+    assert files.identities(second)[0].error is not None
+    scanned.clear()
+    files.write("a.jsonl", {"id": "other"})
+    os.utime(path, (1, 1))
+    files.identities(first)
+    assert files.identities(second)[0].error is None
+    assert files.open().index(second).signature != before
+    assert scanned == ["a.jsonl"]
+
+
+def test_a_shard_s_signature_holds_while_files_come_after_it(files: Files) -> None:
+    files.write("b.jsonl", {"id": "x"})
+    (key,) = files.register()
+    before = files.open().index(key).signature
+    files.write("a.jsonl", {"id": "x"})
+    (new,) = files.register()
+    files.identities(new)
+    assert files.open().index(key).signature == before
+
+
+def test_a_file_that_is_gone_is_named_and_stops_no_other_shard(files: Files) -> None:
+    path = files.write("a.jsonl", {"id": "x"})
+    files.write("b.jsonl", {"id": "x"})
+    first, second = files.register()
+    path.unlink()
+    with pytest.raises(InputError, match=r"a.jsonl: is gone; shard 00000 was registered with it"):
+        files.open().index(first)
+    assert files.identities(second)[0].error is None
+
+
+def test_pictures_are_files_too(files: Files) -> None:
+    for name in ("b.png", "deep/a.jpg", "c.png"):
+        (files.base / name).parent.mkdir(exist_ok=True)
+        (files.base / name).touch()
+    names = list_files(str(files.base), "picture").names
+    keys = Catalogue(files.folder / "index").register(names, 2)
+    assert keys == ["00000-b", "00001-a"]
+    shards = FileShards(Reading(str(files.base), "picture"), files.folder / "index", _image)
+    rows = [[r.row for r in shards.index(key).read(0, 9)] for key in keys]
+    assert rows == [[{"picture": "b.png"}, {"picture": "c.png"}], [{"picture": "deep/a.jpg"}]]
+
+
+def test_a_glob_names_files_from_where_it_begins(files: Files) -> None:
+    (files.base / "2024").mkdir()
+    files.write("2024/a.jsonl", {"n": 0})
+    listing = list_files(str(files.base / "*" / "*.jsonl"), "image")
+    assert list(listing.names) == ["2024/a.jsonl"]
+    assert (str(listing.base), listing.stamp("gone")) == (str(files.base), "")
