@@ -17,6 +17,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from dataflow_dagster.media.fetching import Fetcher, MediaRules
 from dataflow_dagster.models.declaration import Given
 from dataflow_dagster.schema.loading import parse_pipeline
 from dataflow_dagster.schema.pipeline import PipelineSpec
@@ -48,7 +49,7 @@ def by_loop(paths: list[str]) -> float:
 
 def by_step(pipeline: PipelineSpec, paths: list[str]) -> float:
     """Seconds of a step's preparing; the start of its processes is not counted."""
-    preparer = Preparer(pipeline, pipeline.steps[0], _given)
+    preparer = Preparer(pipeline, pipeline.steps[0], _given, Fetcher(MediaRules()))
     given = [Work(at, {}, value=path) for at, path in enumerate(paths)]
     list(preparer.prepare(iter(given[:WARM])))
     began = time.perf_counter()
