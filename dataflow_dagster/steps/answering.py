@@ -18,6 +18,7 @@ from dataflow_dagster.steps.keys import Origin
 from dataflow_dagster.steps.layout import Layout
 from dataflow_dagster.steps.ledger import Ledger
 from dataflow_dagster.steps.manifest import Manifest
+from dataflow_dagster.steps.part import tidy
 from dataflow_dagster.steps.preparer import Preparer, media_rules
 from dataflow_dagster.steps.progress import Progress, Silent
 from dataflow_dagster.steps.saving import MediumSaver
@@ -167,6 +168,7 @@ class StepRun:
             return None
         if self.step.config.writes != "text" and not self.saver(target).holds_all(target.rows()):
             return None
+        tidy(target)
         return manifest.all_reused()
 
 

@@ -10,7 +10,7 @@ from dataflow_dagster.formats.parquet import Parquet
 from dataflow_dagster.rows import Row, encode
 from dataflow_dagster.steps.flushing import Flusher
 from dataflow_dagster.steps.keys import Keys, Origin, write_keys
-from dataflow_dagster.steps.ownership import Ownership
+from dataflow_dagster.steps.ownership import Ownership, ShardBusyError
 from dataflow_dagster.steps.shard import Shard
 
 PARQUET = Parquet()
@@ -200,6 +200,19 @@ class PartWriter:
             return
         keys = _in_order(self._answered, self._digests, places)
         write_keys(self._shard.keys_path, self._shard.path, self._origin, keys)
+
+
+def tidy(shard: Shard) -> None:
+    """Remove what a run that was killed right after it made a shard whole left beside it."""
+    if not shard.owner_path.exists():
+        return
+    try:
+        ownership = Ownership(shard.owner_path, shard.path)
+    except ShardBusyError:
+        return  # another run is about to write it anew
+    shard.part_path.unlink(missing_ok=True)
+    shard.interrupted_path.unlink(missing_ok=True)
+    ownership.release(finished=True)
 
 
 def _in_order(answered: "array[int]", digests: bytearray, places: "array[int]") -> Keys:

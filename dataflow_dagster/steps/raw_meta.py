@@ -27,7 +27,7 @@ from dataflow_dagster.steps.inputs import checked_text
 from dataflow_dagster.steps.layout import RAW_META, Layout, meta_folder
 from dataflow_dagster.steps.manifest import Manifest, Tally
 from dataflow_dagster.steps.overlap import Written, check_input
-from dataflow_dagster.steps.part import PartWriter
+from dataflow_dagster.steps.part import PartWriter, tidy
 from dataflow_dagster.steps.pictures import name_after, told_apart, with_hash
 from dataflow_dagster.steps.progress import Progress, Silent
 from dataflow_dagster.steps.shard import Shard, check_made
@@ -128,11 +128,11 @@ class RawMeta:
             NothingToRetryError: They stay, and are not there.
         """
         if retry_failed:
-            return self._found(check_made(target, self.fingerprint))
+            return self._found(target, check_made(target, self.fingerprint))
         source = f"{self._index.signature}-{part}-{parts}"
         manifest = None if recompute else target.manifest()
         if manifest and (manifest.fingerprint, manifest.source) == (self.fingerprint, source):
-            return self._found(manifest)
+            return self._found(target, manifest)
         began = time.monotonic()
         tally = Tally()
         with PartWriter(target) as writer:
@@ -148,8 +148,9 @@ class RawMeta:
                 fingerprint=self.fingerprint, source=source, data_version=version, tally=tally
             )
 
-    def _found(self, manifest: Manifest) -> Manifest:
+    def _found(self, target: Shard, manifest: Manifest) -> Manifest:
         self._progress.advance(manifest.tally.rows, manifest.tally.failed)
+        tidy(target)
         return manifest.all_reused()
 
     def _rows(self, part: int, parts: int) -> range:

@@ -19,7 +19,7 @@ from dataflow_dagster.rows import (
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.layout import RESULTS, Layout
 from dataflow_dagster.steps.manifest import Manifest, Tally
-from dataflow_dagster.steps.part import PartWriter
+from dataflow_dagster.steps.part import PartWriter, tidy
 from dataflow_dagster.steps.pictures import path_below, place_picture
 from dataflow_dagster.steps.progress import Progress, Silent
 from dataflow_dagster.steps.shard import BrokenShardError, Shard, source_version
@@ -61,6 +61,7 @@ class Results:
             and self._files_are_there(source, manifest, self._layout.errors(target.key))
         ):
             self._progress.advance(manifest.tally.rows, manifest.tally.passed)
+            tidy(target)
             return manifest.all_reused()
         return self._write(source, target, version)
 

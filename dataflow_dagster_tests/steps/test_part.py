@@ -9,7 +9,7 @@ import pytest
 
 from dataflow_dagster.rows import decode
 from dataflow_dagster.steps.ownership import ShardBusyError
-from dataflow_dagster.steps.part import PartWriter, RowsMismatchError
+from dataflow_dagster.steps.part import PartWriter, RowsMismatchError, tidy
 from dataflow_dagster.steps.shard import Shard
 
 
@@ -131,6 +131,19 @@ def test_half_made_files_of_a_run_killed_as_it_finished_do_not_stay(shard: Shard
         part.append(0, {"n": 0})
         part.finish(1)
     assert [path.name for path in shard.path.parent.iterdir()] == [shard.path.name]
+
+
+def test_what_a_run_killed_after_it_finished_left_goes_and_a_live_run_s_stays(
+    shard: Shard,
+) -> None:
+    left = shard.owner_path, shard.part_path, shard.interrupted_path
+    for path in left:
+        path.write_bytes(b"{}")
+    tidy(shard)
+    assert not any(path.exists() for path in left)
+    with PartWriter(shard):
+        tidy(shard)
+        assert shard.part_path.exists()
 
 
 def test_flushed_rows_are_on_disk(tmp_path: Path) -> None:
