@@ -36,6 +36,7 @@ def open_session(engine: Engine, settings: ClipSettings, *, pictures: bool) -> V
         name = type(pipeline).__name__
         raise UnfitSettingError("model_path", name, "it begins with a picture, not with a text")
     quiet_pipeline(pipeline)
+    _show_text_model(pipeline)
     pipeline = place(pipeline, engine, settings.speed)
     _fit_tiles(pipeline, settings)
     return VideoSession(pipeline, settings)
@@ -87,6 +88,16 @@ def _check_variant(settings: ClipSettings) -> None:
         raise UnfitSettingError(
             "variant", variant, f"{folder} holds no such files; write variant: null"
         )
+
+
+def _show_text_model(pipeline: Any) -> None:
+    """Let CLIP be found where I2VGen-XL looks for it: transformers 5 has done away with the place.
+
+    Set past torch, which would take the encoder for a part of itself.
+    """
+    encoder: Any = getattr(pipeline, "text_encoder", None)
+    if hasattr(encoder, "final_layer_norm") and not hasattr(encoder, "text_model"):
+        object.__setattr__(encoder, "text_model", encoder)
 
 
 def _must_have(pipeline: Any, parameter: str) -> bool:
