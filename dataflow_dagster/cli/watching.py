@@ -18,7 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from dataflow_dagster.factory.reporting import PROGRESS_FOLDER
+from dataflow_dagster.factory.reporting import PROGRESS_FOLDER, duration
 from dataflow_dagster.rows import decode
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RAW_META, RESULTS
@@ -45,8 +45,7 @@ def watched(pipeline: PipelineSpec) -> Generator[None]:
 class _Bars:
     def __init__(self, pipeline: PipelineSpec, folder: Path) -> None:
         self._folder = folder
-        self._repeats = {step.asset: step.config.repeat_time for step in pipeline.steps}
-        self._assets = [RAW_META, *self._repeats, RESULTS]
+        self._assets = [RAW_META, *(step.asset for step in pipeline.steps), RESULTS]
         self._tasks: dict[str, TaskID] = {}
         self.progress = Progress(
             TextColumn("{task.description:<20}"),
@@ -54,6 +53,7 @@ class _Bars:
             MofNCompleteColumn(),
             TextColumn("rows  {task.fields[failed]}"),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
             console=Console(stderr=True),
         )
 
@@ -64,26 +64,34 @@ class _Bars:
         self._look()
 
     def _look(self) -> None:
-        expected: int | None = None
         for asset in self._assets:
             state = _state(self._folder / f"{asset}.json")
             if state is None:
                 return
-            expected = self._show(asset, state, expected)
+            self._show(asset, state)
 
-    def _show(self, asset: str, state: dict[str, Any], rows_in: int | None) -> int | None:
-        """Draw one bar; gives how many rows the next step will read, once that is known."""
-        total = None if rows_in is None else rows_in * self._repeats.get(asset, 1)
+    def _show(self, asset: str, state: dict[str, Any]) -> None:
+        """Draw one bar."""
         if asset not in self._tasks:
-            self._tasks[asset] = self.progress.add_task(asset, total=total, failed="")
-        failed = f"{state['failed']} failed" if state["failed"] else ""
-        total = state["rows"] if state["done"] else total
+            self._tasks[asset] = self.progress.add_task(asset, total=None, failed="", left="")
+        task = self._tasks[asset]
         self.progress.update(
-            self._tasks[asset], completed=state["rows"], total=total, failed=failed
+            task,
+            completed=state["rows"],
+            total=state["rows"] if state["done"] else state["total"],
+            failed=f"{state['failed']} failed" if state["failed"] else "",
+            left=self._left(task, done=state["done"]),
         )
         if state["done"]:
-            self.progress.stop_task(self._tasks[asset])
-        return total
+            self.progress.stop_task(task)
+
+    def _left(self, task: TaskID, *, done: bool) -> str:
+        """How fast, and how long it will take: of the rows seen in the last half minute."""
+        told = next(one for one in self.progress.tasks if one.id == task)
+        if done or not told.speed:
+            return ""
+        left = "" if told.time_remaining is None else f"  {duration(told.time_remaining)} left"
+        return f"{told.speed:,.1f} rows/s{left}"
 
 
 def _state(path: Path) -> dict[str, Any] | None:

@@ -7,7 +7,8 @@ from typing import Any
 import dagster as dg
 
 from dataflow_dagster.factory.automation import condition_of
-from dataflow_dagster.factory.checks import failed_share_spec
+from dataflow_dagster.factory.checks import AssetChecks
+from dataflow_dagster.factory.description import code_reference, described, kinds
 from dataflow_dagster.factory.partitions import backfill_policy, partitions_of
 from dataflow_dagster.factory.running import Materialization, RunOptions
 from dataflow_dagster.factory.versions import code_versions
@@ -50,44 +51,39 @@ class PipelineAssets:
         return dg.AssetKey([self._pipeline.name, asset])
 
     def _raw_meta(self) -> dg.AssetsDefinition:
-        said = f"The rows of `{self._pipeline.meta_path}`, with their ids, names and media."
-        return self._asset(RAW_META, raw_meta_writer, description=said, above=None)
+        return self._asset(RAW_META, raw_meta_writer, above=None)
 
     def _step(self, step: StepSpec, above: str) -> dg.AssetsDefinition:
-        model = type(step.config)
-        told = (model.__doc__ or "").strip().split("\n")[0]
-        said = f"{step.type} **{step.name}**: {told}\n\nFrom {model.reads} to {model.writes}."
         return self._asset(
             step.asset,
             step_writer(step),
-            description=said,
             above=above,
+            line=step.line,
             resources=step.resources,
             retries=0 if step.stall_timeout_s is None else 1,
-            writes=model.writes,
+            writes=step.config.writes,
         )
 
     def _results(self, above: str) -> dg.AssetsDefinition:
-        said = f"Rows under the user's own keys, and pictures, in `{self._pipeline.save_folder}`."
-        return self._asset(RESULTS, results_writer, description=said, above=above)
+        return self._asset(RESULTS, results_writer, above=above)
 
     def _asset(
         self,
         name: str,
         writer: Writer,
         *,
-        description: str,
         above: str | None,
+        line: int = 1,
         resources: Resources | None = None,
         retries: int = 0,
         writes: Medium = "text",
     ) -> dg.AssetsDefinition:
-        pipeline, key, checked = self._pipeline, self.key(name), name != RESULTS
+        pipeline, key = self._pipeline, self.key(name)
         io_key = io_manager_key(pipeline.format, writes)
         decorate = dg.asset(
             key=key,
             ins={} if above is None else {"rows": dg.AssetIn(key=self.key(above))},
-            description=description,
+            description=described(pipeline, name),
             group_name=pipeline.name,
             io_manager_key=io_key,
             required_resource_keys={io_key},
@@ -97,14 +93,17 @@ class PipelineAssets:
             code_version=self._versions[name],
             owners=list(pipeline.owners),
             tags=pipeline.tags,
-            kinds={"python", pipeline.format},
-            metadata=_definition_metadata(str(self._layout.stem(name)), resources),
+            kinds=kinds(pipeline, name),
+            metadata={
+                **_definition_metadata(str(self._layout.stem(name)), resources),
+                **code_reference(pipeline, line),
+            },
             pool=None if resources is None else resources.pool,
             retry_policy=dg.RetryPolicy(max_retries=retries) if retries else None,
             op_tags={} if resources is None else op_tags(resources),
-            check_specs=[failed_share_spec(key, pipeline.max_failed)] if checked else [],
+            check_specs=AssetChecks(key, pipeline, name).specs(),
         )
-        run = Materialization(pipeline, name, io_key, writer, checked=checked).run
+        run = Materialization(pipeline, name, io_key, writer).run
         return decorate(_first(run) if above is None else _next(run))
 
 

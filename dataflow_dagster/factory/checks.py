@@ -1,14 +1,140 @@
-"""Asset checks, answered in the step's own process."""
+"""Asset checks, answered in the step's own process, of shards made now and of shards reused."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
-from dataflow_dagster.steps.manifest import Tally
+from dataflow_dagster.factory.standards import Standard, standards
+from dataflow_dagster.factory.tables import table
+from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
+from dataflow_dagster.steps.inspection import review_of
+from dataflow_dagster.steps.layout import RAW_META, RESULTS
+from dataflow_dagster.steps.manifest import Manifest, Tally, sum_of
+from dataflow_dagster.steps.review import Review, sum_of_reviews
+from dataflow_dagster.steps.shard import Shard
 
 FAILED_SHARE = "failed_share"
+COMPLETE = "complete"
+
+Done = tuple[Shard, Manifest]
+Sources = Mapping[str | None, Shard]
 
 
-def failed_share_spec(asset: dg.AssetKey, max_failed: float | None) -> dg.AssetCheckSpec:
-    """The check every model step has: warns of failed rows, stops above `max_failed`."""
+@dataclass(frozen=True, slots=True)
+class AssetChecks:
+    """The checks of one asset of a pipeline.
+
+    Attributes:
+        key: The asset's key.
+        pipeline: Its ``max_failed``, and the steps, tell what is wanted.
+        asset: The asset's name.
+    """
+
+    key: dg.AssetKey
+    pipeline: PipelineSpec
+    asset: str
+
+    def specs(self) -> list[dg.AssetCheckSpec]:
+        """What the asset is held to, known before it is made."""
+        specs: list[dg.AssetCheckSpec] = []
+        if self.asset != RESULTS:
+            specs.append(_failed_share_spec(self.key, self.pipeline.max_failed))
+        if self.asset != RAW_META:
+            said = "Rows out = rows in × repeat_time, with the same ids in the same order."
+            specs.append(
+                dg.AssetCheckSpec(COMPLETE, asset=self.key, blocking=True, description=said)
+            )
+        return specs + [standard.spec(self.key) for standard in self._standards()]
+
+    def results(self, done: Sequence[Done], sources: Sources) -> list[dg.AssetCheckResult]:
+        """The verdicts on the shards of one run.
+
+        Args:
+            done: The shards and their manifests.
+            sources: The shards they were made of, by partition key.
+        """
+        return list(self._results(done, sources))
+
+    def _results(self, done: Sequence[Done], sources: Sources) -> Iterator[dg.AssetCheckResult]:
+        step = step_of(self.pipeline, self.asset)
+        tally = sum_of(manifest.tally for _, manifest in done)
+        if self.asset != RESULTS:
+            yield _failed_share(self.key, tally, self.pipeline.max_failed)
+        if self.asset == RESULTS:
+            yield self._complete(list(map(self._unlike_in_number, done, _in_turn(done, sources))))
+        if step is not None:
+            reviews = [review_of(shard, self.asset, step) for shard, _ in done]
+            unlike = [
+                self._unlike(step, *pair)
+                for pair in zip(reviews, _in_turn(done, sources), strict=True)
+            ]
+            yield self._complete(unlike)
+            found = sum_of_reviews(reviews)
+            yield from (standard.verdict(self.key, found) for standard in self._standards())
+
+    def _standards(self) -> list[Standard]:
+        step = step_of(self.pipeline, self.asset)
+        return [] if step is None else standards(step)
+
+    def _unlike(self, step: StepSpec, review: Review, source: Shard) -> "_Compared":
+        above = self.pipeline.steps[step.position - 2] if step.position > 1 else None
+        read = review_of(source, RAW_META if above is None else above.asset, above)
+        wanted = read.rows * step.config.repeat_time
+        return _Compared(source.key, wanted, review.rows, read.ids == review.read_ids)
+
+    def _unlike_in_number(self, done: Done, source: Shard) -> "_Compared":
+        step = self.pipeline.steps[-1]
+        wanted = review_of(source, step.asset, step).rows
+        return _Compared(source.key, wanted, done[1].tally.rows, same_ids=True)
+
+    def _complete(self, compared: Sequence["_Compared"]) -> dg.AssetCheckResult:
+        wrong = [shard for shard in compared if not shard.is_whole]
+        wanted, rows = sum(c.wanted for c in compared), sum(c.rows for c in compared)
+        said = f"{rows} of {wanted} rows are here, "
+        said += "; ".join(shard.said for shard in wrong[:5]) if wrong else "each in its place"
+        return dg.AssetCheckResult(
+            asset_key=self.key,
+            check_name=COMPLETE,
+            passed=not wrong,
+            description=said,
+            metadata={"rows": rows, "wanted": wanted, "shards": len(compared)},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A shard beside the one it was made of."""
+
+    key: str | None
+    wanted: int
+    rows: int
+    same_ids: bool
+
+    @property
+    def is_whole(self) -> bool:
+        return self.wanted == self.rows and self.same_ids
+
+    @property
+    def said(self) -> str:
+        where = "" if self.key is None else f"shard {self.key}: "
+        if self.wanted != self.rows:
+            return f"{where}{self.rows} rows where {self.wanted} belong"
+        return f"{where}the ids are not those of the rows read, or stand in another order"
+
+
+def step_of(pipeline: PipelineSpec, asset: str) -> StepSpec | None:
+    """The step that makes an asset; None: ``raw_meta`` or ``results``."""
+    return next((step for step in pipeline.steps if step.asset == asset), None)
+
+
+def _in_turn(done: Sequence[Done], sources: Sources) -> list[Shard]:
+    return [sources[shard.key] for shard, _ in done]
+
+
+def _failed_share_spec(asset: dg.AssetKey, max_failed: float | None) -> dg.AssetCheckSpec:
+    """Warns of failed rows, stops above `max_failed`."""
     allowed = (
         "Warns where a row failed." if max_failed is None else f"Stops above {max_failed:.1%}."
     )
@@ -17,17 +143,26 @@ def failed_share_spec(asset: dg.AssetKey, max_failed: float | None) -> dg.AssetC
     )
 
 
-def failed_share(asset: dg.AssetKey, tally: Tally, max_failed: float | None) -> dg.AssetCheckResult:
-    """The verdict on one run's rows."""
+def _failed_share(
+    asset: dg.AssetKey, tally: Tally, max_failed: float | None
+) -> dg.AssetCheckResult:
     share = tally.failed / tally.rows if tally.rows else 0.0
     too_many = max_failed is not None and share > max_failed
     kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(tally.kinds.items()))
     said = f"{tally.failed} of {tally.rows} rows failed here" + (f" ({kinds})" if kinds else "")
+    shown: dict[str, Any] = {
+        "failed": tally.failed,
+        "rows": tally.rows,
+        "share": round(share, 6),
+    }
+    if tally.kinds:
+        counts = [[kind, str(count)] for kind, count in sorted(tally.kinds.items())]
+        shown["kinds"] = dg.MetadataValue.md(table(["kind", "rows"], counts))
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=FAILED_SHARE,
         passed=not too_many and (tally.failed == 0 or max_failed is not None),
         severity=dg.AssetCheckSeverity.ERROR if too_many else dg.AssetCheckSeverity.WARN,
         description=said + (f", more than max_failed {max_failed:.1%}" if too_many else ""),
-        metadata={"failed": tally.failed, "rows": tally.rows, "share": round(share, 6)},
+        metadata=shown,
     )

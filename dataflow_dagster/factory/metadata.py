@@ -1,21 +1,58 @@
 """What the UI shows of a materialized shard."""
 
-from itertools import islice
 from typing import Any
 
 import dagster as dg
 
-from dataflow_dagster.rows import PREFIX, Row
-from dataflow_dagster.steps.manifest import Manifest
+from dataflow_dagster.factory.checks import step_of
+from dataflow_dagster.factory.samples import Samples
+from dataflow_dagster.factory.tables import table
+from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
+from dataflow_dagster.steps.inspection import review_of
+from dataflow_dagster.steps.layout import RESULTS
+from dataflow_dagster.steps.manifest import Manifest, Tally
+from dataflow_dagster.steps.review import Review
 from dataflow_dagster.steps.shard import Shard
 
-SAMPLE_ROWS = 8
-_LONGEST_CELL = 120
+_WEIGHTS = ("model_path", "model", "model_id", "function")
 
 
-def shard_metadata(shard: Shard, manifest: Manifest) -> dict[str, Any]:
-    """Numbers, files and a few rows of one finished shard."""
-    tally, engine = manifest.tally, manifest.engine
+class Story:
+    """Tells the shards of one asset: numbers, files, a few rows and pictures.
+
+    Args:
+        pipeline: With its environment resolved.
+        asset: The asset's name.
+    """
+
+    def __init__(self, pipeline: PipelineSpec, asset: str) -> None:
+        self._pipeline = pipeline
+        self._asset = asset
+        self._step = step_of(pipeline, asset)
+        self._model = {} if self._step is None else _model(self._step)
+
+    def of(self, shard: Shard, manifest: Manifest) -> dict[str, Any]:
+        """The metadata of one finished shard; its numbers are plotted over time."""
+        shown = _counts(manifest.tally)
+        shown["path"] = dg.MetadataValue.path(str(shard.path))
+        shown |= self._model
+        if self._step is not None:
+            shown |= _engine(self._step, manifest)
+        if manifest.tally.kinds:
+            kinds = [[kind, count] for kind, count in sorted(manifest.tally.kinds.items())]
+            shown["errors"] = dg.MetadataValue.md(table(["kind", "rows"], kinds))
+        if self._asset != RESULTS:
+            shown |= _found(review_of(shard, self._asset, self._step))
+        return shown | Samples(self._pipeline, self._asset, shard).metadata()
+
+
+def model_named(step: StepSpec) -> str | None:
+    """The weights, the API's model or the function that answers."""
+    named = (getattr(step.config, name, None) for name in _WEIGHTS)
+    return next((str(name) for name in named if name), None)
+
+
+def _counts(tally: Tally) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "dagster/row_count": tally.rows,
         "computed": tally.computed,
@@ -24,46 +61,46 @@ def shard_metadata(shard: Shard, manifest: Manifest) -> dict[str, Any]:
         "skipped": tally.skipped,
         "failed_before": tally.passed,
         "seconds": round(tally.seconds, 3),
-        "path": dg.MetadataValue.path(str(shard.path)),
-        "rows": dg.MetadataValue.md(markdown_table(list(islice(shard.rows(), SAMPLE_ROWS)))),
     }
     if tally.seconds and tally.computed:
         shown["rows_per_second"] = round(tally.computed / tally.seconds, 3)
     if tally.tokens:
         shown["tokens"] = tally.tokens
+    return shown
+
+
+def _model(step: StepSpec) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    if (model := model_named(step)) is not None:
+        shown["model"] = model
+    revision = step.config.key_settings().get("revision")
+    if isinstance(revision, str) and revision != model:
+        shown["revision"] = revision[:12]
+    return shown
+
+
+def _engine(step: StepSpec, manifest: Manifest) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    engine, gpus = manifest.engine, step.resources.gpus
     if engine:
         if "batch_size" in engine:
             shown["batch_size"] = engine["batch_size"]
         shown["engine"] = "{name} {version}, {precision}, {device}".format_map(engine)
-    if tally.kinds:
-        shown["errors"] = dg.MetadataValue.md(_kinds_table(tally.kinds))
+    if gpus is None:  # none leased: at least the one it ran on
+        gpus = int(engine.get("device") == "cuda")
+    if gpus:
+        shown["gpu_seconds"] = round(gpus * manifest.tally.seconds, 3)
     return shown
 
 
-def markdown_table(rows: list[Row]) -> str:
-    """Rows as a markdown table of their plain columns, long values cut."""
-    columns = list(dict.fromkeys(column for row in rows for column in row if _is_shown(column)))
-    if not columns:
-        return "no rows"
-    lines = [_line([_cell(column) for column in columns]), _line(["---"] * len(columns))]
-    lines += [_line([_cell(row.get(column)) for column in columns]) for row in rows]
-    return "\n".join(lines)
-
-
-def _is_shown(column: str) -> bool:
-    return not column.startswith(PREFIX) or column in (PREFIX + "text", PREFIX + "image")
-
-
-def _kinds_table(kinds: dict[str, int]) -> str:
-    lines = [_line(["kind", "rows"]), _line(["---", "---"])]
-    return "\n".join(lines + [_line([kind, str(count)]) for kind, count in sorted(kinds.items())])
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _cell(value: Any) -> str:
-    text = "" if value is None else str(value)
-    text = text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…"
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("\r", " ")
+def _found(review: Review) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    if review.characters:
+        names = ("shortest_text", "median_text", "longest_text")
+        shown |= dict(zip(names, review.characters, strict=True))
+    for finding, count in review.findings.items():
+        shown[f"found/{finding}"] = count
+    if review.failures:
+        rows = [[failed["id"], failed["kind"], failed["message"]] for failed in review.failures]
+        shown["failed_rows"] = dg.MetadataValue.md(table(["id", "kind", "message"], rows))
+    return shown

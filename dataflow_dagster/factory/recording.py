@@ -7,7 +7,7 @@ from typing import Final
 
 import dagster as dg
 
-from dataflow_dagster.factory.metadata import shard_metadata
+from dataflow_dagster.factory.metadata import Story
 from dataflow_dagster.steps.manifest import Manifest
 from dataflow_dagster.steps.shard import Shard
 
@@ -26,10 +26,12 @@ class Record:
 
     Args:
         context: Of a step that has not begun yet: what lies above is as the step will read it.
+        story: Tells what is shown of each partition.
     """
 
-    def __init__(self, context: dg.AssetExecutionContext) -> None:
+    def __init__(self, context: dg.AssetExecutionContext, story: Story) -> None:
         self._context = context
+        self._story = story
         spec = context.assets_def.get_asset_spec(context.asset_key)
         self._code_version = spec.code_version or ""
         self._above = {dep.asset_key: _newest_event(context, dep.asset_key) for dep in spec.deps}
@@ -40,7 +42,7 @@ class Record:
             dg.AssetMaterialization(
                 self._context.asset_key,
                 partition=shard.key,
-                metadata=shard_metadata(shard, manifest),
+                metadata=self._story.of(shard, manifest),
                 tags=self._tags(manifest),
             )
         )

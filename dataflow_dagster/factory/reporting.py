@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -11,47 +12,64 @@ from dataflow_dagster.rows import encode
 PROGRESS_FOLDER = "DATAFLOW_PROGRESS_FOLDER"
 """Environment variable: where a watching process wants ``<asset>.json`` of each step at work."""
 
-LOG_EVERY_S = 10.0
 WRITE_EVERY_S = 0.2
+LOG_EVERY_S = ((60.0, 10.0), (600.0, 30.0), (float("inf"), 60.0))
+"""So many seconds after a step began, a line in so many seconds: a night's run has some 600."""
 
 
 class StepReport:
     """Counts rows of one step over all its shards.
 
     Args:
-        context: Gets a line every ten seconds.
+        context: Gets a line now and then, soon at first.
         asset: Names the step.
+        clock: Seconds that only grow.
 
     Attributes:
         who: Asset and run, for other runs' logs.
     """
 
-    def __init__(self, context: dg.AssetExecutionContext, asset: str) -> None:
+    def __init__(
+        self,
+        context: dg.AssetExecutionContext,
+        asset: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         folder = os.environ.get(PROGRESS_FOLDER)
         self._log = context.log
         self._asset = asset
         self.who = f"{context.asset_key.to_user_string()} of run {context.run.run_id[:8]}"
+        self._clock = clock
         self._file = None if folder is None else Path(folder) / f"{asset}.json"
         self._rows = 0
         self._failed = 0
-        self._began = self._logged_at = time.monotonic()
+        self._total: int | None = None
+        self._began = clock()
+        self._first_at = self._logged_at = self._began
+        self._rows_logged = 0
         self._written_at = 0.0
+        self._write(done=False)
+
+    def expect(self, rows: int) -> None:
+        """So many rows are to be written in all."""
+        self._total = rows
         self._write(done=False)
 
     def advance(self, rows: int, failed: int) -> None:
         """Count rows; tell those who watch, not too often."""
-        now = time.monotonic()
+        now = self._clock()
         if not self._rows:  # loading a model is no part of the rate
-            self._began = self._logged_at = now
+            self._first_at = self._logged_at = now
+            self._rows_logged = rows
         self._rows += rows
         self._failed += failed
         if now - self._written_at > WRITE_EVERY_S:
             self._write(done=False)
             self._written_at = now
-        if now - self._logged_at > LOG_EVERY_S:
-            rate = self._rows / (now - self._began)
-            self.say(f"{self._rows} rows, {self._failed} failed, {rate:.1f} rows/s")
-            self._logged_at = now
+        if now - self._logged_at > _pause(now - self._first_at):
+            rate = (self._rows - self._rows_logged) / (now - self._logged_at)
+            self.say(self._counts(rate) + self._left(rate))
+            self._logged_at, self._rows_logged = now, self._rows
 
     def say(self, what: str) -> None:
         """A line in the run's log."""
@@ -60,11 +78,42 @@ class StepReport:
     def end(self) -> None:
         """All shards are done."""
         self._write(done=True)
+        took = self._clock() - self._began
+        self.say(f"{self._rows:,} rows, {self._failed:,} failed, in {duration(took)}")
+
+    def _counts(self, rate: float) -> str:
+        of = "" if not self._total else f" of {self._total:,}"
+        share = "" if not self._total else f" ({self._rows / self._total:.0%})"
+        return f"{self._rows:,}{of} rows{share}, {self._failed:,} failed, {rate:,.1f} rows/s"
+
+    def _left(self, rate: float) -> str:
+        if self._total is None or self._total <= self._rows or rate <= 0:
+            return ""
+        return f", {duration((self._total - self._rows) / rate)} left"
 
     def _write(self, *, done: bool) -> None:
         if self._file is None:
             return
-        state = {"rows": self._rows, "failed": self._failed, "done": done}
+        state = {
+            "rows": self._rows,
+            "failed": self._failed,
+            "total": self._total,
+            "done": done,
+        }
         part = self._file.with_name(self._file.name + ".part")
         part.write_bytes(encode(state))
         part.replace(self._file)
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``6 min 50 s``, ``2 h 5 min``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _pause(since_s: float) -> float:
+    return next(pause for until, pause in LOG_EVERY_S if since_s <= until)

@@ -17,8 +17,8 @@ from dataflow_dagster.engines.errors import (
     StalledError,
     UnfitSettingError,
 )
-from dataflow_dagster.factory.checks import failed_share
-from dataflow_dagster.factory.metadata import shard_metadata
+from dataflow_dagster.factory.checks import AssetChecks
+from dataflow_dagster.factory.metadata import Story
 from dataflow_dagster.factory.recording import Record, batched_events
 from dataflow_dagster.factory.reporting import StepReport
 from dataflow_dagster.factory.writers import Done, Job, Writer
@@ -30,7 +30,6 @@ from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.decoders import DecoderError
 from dataflow_dagster.steps.layout import Layout
-from dataflow_dagster.steps.manifest import sum_of
 from dataflow_dagster.steps.ownership import ShardBusyError
 from dataflow_dagster.steps.part import RowsMismatchError
 from dataflow_dagster.steps.shard import BrokenShardError, NothingToRetryError
@@ -84,14 +83,12 @@ class Materialization:
         asset: The asset's name.
         io_manager: Resource key of the asset's IO manager.
         writer: Makes its shards.
-        checked: It has the check ``failed_share``.
     """
 
     pipeline: PipelineSpec
     asset: str
     io_manager: str
     writer: Writer
-    checked: bool
 
     def run(
         self, context: dg.AssetExecutionContext, options: RunOptions, sources: Shards
@@ -102,14 +99,20 @@ class Materialization:
             dagster.Failure: In place of an error whose message says all.
         """
         report = StepReport(context, self.asset)
-        keys = _partition_keys(context)
-        record = Record(context) if len(keys) > 1 else None
         done: list[Done] = []
         try:
-            for shard in self._written(context, options, sources, report):
-                done.append(shard)
-                if record is not None:
-                    record.add(*shard)
+            ready = self.pipeline.with_environment(os.environ)
+            story = Story(ready, self.asset)
+            job = self._job(context, ready, options, sources, report)
+            record = Record(context, story) if len(job.keys) > 1 else None
+            with self.writer(job) as write:
+                for key in job.keys:
+                    done.append(write(key))
+                    if record is not None:
+                        record.add(*done[-1])
+            result = _result(
+                AssetChecks(context.asset_key, ready, self.asset), story, done, sources
+            )
         except TOLD_PLAINLY as error:
             kind = type(error).__name__
             said = f"{kind}: {error}" if isinstance(error, OSError) else str(error)
@@ -119,44 +122,45 @@ class Materialization:
         report.end()
         try:
             with batched_events():
-                yield self._result(context.asset_key, done)
+                yield result
         finally:
             if record is not None:
                 record.settle(done)
 
-    def _written(
+    def _job(
         self,
         context: dg.AssetExecutionContext,
+        ready: PipelineSpec,
         options: RunOptions,
         sources: Shards,
         report: StepReport,
-    ) -> Iterator[Done]:
-        ready = self.pipeline.with_environment(os.environ)
-        job = Job(
+    ) -> Job:
+        return Job(
             pipeline=ready,
             io_manager=getattr(context.resources, self.io_manager),
             stem=Layout(ready).stem(self.asset),
+            keys=_partition_keys(context),
             sources=sources,
             recompute=options.recompute,
             retry_failed=options.retry_failed,
             report=report,
         )
-        with self.writer(job) as write:
-            for key in _partition_keys(context):
-                yield write(key)
 
-    def _result(self, asset: dg.AssetKey, done: list[Done]) -> dg.MaterializeResult[Any]:
-        tally = sum_of(manifest.tally for _, manifest in done)
-        checks = [failed_share(asset, tally, self.pipeline.max_failed)] if self.checked else []
-        if len(done) > 1:
-            versions = fingerprint([manifest.data_version for _, manifest in done])
-            return dg.MaterializeResult(data_version=dg.DataVersion(versions), check_results=checks)
-        ((shard, manifest),) = done
-        return dg.MaterializeResult(
-            metadata=shard_metadata(shard, manifest),
-            data_version=dg.DataVersion(manifest.data_version),
-            check_results=checks,
-        )
+
+def _result(
+    checks: AssetChecks, story: Story, done: list[Done], sources: Shards
+) -> dg.MaterializeResult[Any]:
+    """One result for all: of several shards, `Record` tells what each of them is."""
+    verdicts = checks.results(done, sources)
+    if len(done) > 1:
+        versions = fingerprint([manifest.data_version for _, manifest in done])
+        return dg.MaterializeResult(data_version=dg.DataVersion(versions), check_results=verdicts)
+    ((shard, manifest),) = done
+    return dg.MaterializeResult(
+        metadata=story.of(shard, manifest),
+        data_version=dg.DataVersion(manifest.data_version),
+        check_results=verdicts,
+    )
 
 
 def _partition_keys(context: dg.AssetExecutionContext) -> Sequence[str | None]:

@@ -1,6 +1,6 @@
 """How each kind of asset writes one shard: what stands between Dagster and the steps."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ class Job:
         pipeline: With its environment resolved.
         io_manager: Says where shards are written.
         stem: The asset's rows file without its ending, or its folder of shards.
+        keys: The partition keys asked for, in order; [None]: the asset is not partitioned.
         sources: The shards of the asset above; empty for ``raw_meta``.
         recompute: Answer every row anew.
         retry_failed: Answer only rows that failed.
@@ -38,6 +39,7 @@ class Job:
     pipeline: PipelineSpec
     io_manager: RowsIOManager
     stem: Path
+    keys: Sequence[str | None]
     sources: Shards
     recompute: bool
     retry_failed: bool
@@ -46,6 +48,13 @@ class Job:
     def target(self, key: str | None) -> Shard:
         """The shard to be written for one partition key."""
         return self.io_manager.shard(self.stem, key)
+
+    def expect(self, answers: int = 1) -> None:
+        """Tell how many rows there will be: so many of each row read, where that is known."""
+        manifests = [self.sources[key].manifest() for key in self.keys]
+        known = [manifest.tally.rows for manifest in manifests if manifest is not None]
+        if len(known) == len(manifests):
+            self.report.expect(sum(known) * answers)
 
 
 Done = tuple[Shard, Manifest]
@@ -62,7 +71,9 @@ def raw_meta_writer(job: Job) -> Generator[WriteShard]:
     if job.pipeline.files_per_shard is not None:
         yield _file_writer(job)
         return
-    step = RawMeta(job.pipeline, input_index(job.pipeline), job.report)
+    index = input_index(job.pipeline)
+    step = RawMeta(job.pipeline, index, job.report)
+    job.report.expect(sum(len(index.shard(*place_of(key))) for key in job.keys))
 
     def write(key: str | None) -> Done:
         target, (part, parts) = job.target(key), place_of(key)
@@ -95,6 +106,7 @@ def step_writer(step: StepSpec) -> Writer:
     @contextmanager
     def writer(job: Job) -> Generator[WriteShard]:
         ready = job.pipeline.steps[step.position - 1]  # its variables are resolved
+        job.expect(step.config.repeat_time)
         with (
             set_variables(ready.resources.variables()),
             guarded() as guard,
@@ -125,6 +137,7 @@ def step_writer(step: StepSpec) -> Writer:
 @contextmanager
 def results_writer(job: Job) -> Generator[WriteShard]:
     """Puts rows under the user's own keys, and pictures into ``save_folder``."""
+    job.expect()
     results = Results(job.pipeline, job.report)
 
     def write(key: str | None) -> Done:

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from dataflow_dagster.media.colors import as_rgb
 from dataflow_dagster.rows import RowError
@@ -26,6 +26,9 @@ READABLE: Final = (
 JPEG reads MPO too. Left out are, among others, EPS, which starts Ghostscript, and TGA, which takes
 other files for its own.
 """
+
+MOST_FLAT: Final = 3
+"""Steps of 255 that JPEG may add to a picture of one colour."""
 
 _ENCODERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     ".jpg": ("JPEG", {"quality": 95}),
@@ -95,6 +98,12 @@ def write_picture(picture: "Image", path: Path) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def is_blank(picture: "Image") -> bool:
+    """Whether a person sees one colour and nothing else: no channel varies more than that."""
+    extrema = cast("tuple[tuple[int, int], ...]", picture.convert("RGB").getextrema())
+    return all(high - low <= MOST_FLAT for low, high in extrema)
 
 
 def picture_extension(extension: str) -> str:

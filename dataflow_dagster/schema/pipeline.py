@@ -24,6 +24,7 @@ from dataflow_dagster.rows import (
     SOURCE_PREFIX,
     current,
 )
+from dataflow_dagster.schema.checks import Checks
 from dataflow_dagster.schema.cron import checked_cron
 from dataflow_dagster.schema.environment import Reference, resolved, unset
 from dataflow_dagster.schema.errors import PipelineError, Problem
@@ -144,6 +145,7 @@ class StepOptions(_Strict, frozen=True):
     stall_timeout_s: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="longest silence of the engine"
     )
+    checks: Checks = Field(default=Checks(), description="what its answers are held to")
 
 
 class StepKeys(StepOptions, frozen=True):

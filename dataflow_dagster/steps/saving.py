@@ -8,7 +8,7 @@ from typing import Any
 
 from dataflow_dagster.engines.session import Answer
 from dataflow_dagster.media.clips import write_clip
-from dataflow_dagster.media.pictures import write_picture
+from dataflow_dagster.media.pictures import is_blank, write_picture
 from dataflow_dagster.rows import Medium, Row, RowError, answer_column
 from dataflow_dagster.steps.inputs import Work
 from dataflow_dagster.steps.pictures import (
@@ -19,6 +19,9 @@ from dataflow_dagster.steps.pictures import (
 )
 
 SAVE_AHEAD = 16
+
+BLANK = "blank"
+"""Stands in the answer of a picture of one colour, which a check counts."""
 
 Saved = tuple[Work, dict[str, Any] | RowError]
 """An output row and its answer column's value, the medium being on disk."""
@@ -111,6 +114,7 @@ class MediumSaver:
         return {
             self._medium: f"{self._folder.name}/{name}",
             "digest": file_digest(path),
+            **({BLANK: True} if answer.picture and is_blank(answer.picture) else {}),
             **answer.details,
         }
 

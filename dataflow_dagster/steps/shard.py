@@ -69,6 +69,11 @@ class Shard:
         """The note beside the finished rows."""
         return self.path.with_name(self.path.stem + ".manifest.json")
 
+    @property
+    def review_path(self) -> Path:
+        """What was found in the finished rows."""
+        return self.path.with_name(self.path.stem + ".review.json")
+
     def manifest(self) -> Manifest | None:
         """The shard's manifest; None where the shard is not whole."""
         manifest = read_manifest(self.manifest_path)

@@ -6,24 +6,27 @@ import pytest
 
 from dataflow_dagster.cli.watching import watched
 from dataflow_dagster.factory.reporting import PROGRESS_FOLDER
-from dataflow_dagster_tests.toys.pipelines import SHOUT, pipeline, with_config
+from dataflow_dagster.rows import encode
+from dataflow_dagster_tests.toys.pipelines import SHOUT, pipeline
 
 pytestmark = pytest.mark.usefixtures("toys")
 
 
-def _tell(asset: str, rows: int, *, done: bool) -> None:
-    state = f'{{"rows":{rows},"failed":{rows // 2},"done":{str(done).lower()}}}'
-    (Path(os.environ[PROGRESS_FOLDER]) / f"{asset}.json").write_text(state)
+def _tell(asset: str, rows: int, total: int | None = None) -> None:
+    state = {"rows": rows, "failed": rows // 2, "total": total, "done": total is None}
+    (Path(os.environ[PROGRESS_FOLDER]) / f"{asset}.json").write_bytes(encode(state))
 
 
-def test_bars_count_towards_the_rows_above_times_repeats(
+def test_bars_count_towards_the_rows_that_each_step_expects(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    of = pipeline(tmp_path, [with_config(SHOUT, repeat_time=3)])
+    of = pipeline(tmp_path, [SHOUT])
     with watched(of):
-        _tell("raw_meta", 4, done=True)
-        _tell("texts", 6, done=False)
-        time.sleep(0.3)
+        _tell("raw_meta", 4)
+        _tell("texts", 3, total=12)
+        time.sleep(0.5)
+        _tell("texts", 6, total=12)
+        time.sleep(0.5)
         (Path(os.environ[PROGRESS_FOLDER]) / "results.json").write_text("{half")
     out, err = capsys.readouterr()
     assert out == ""
@@ -31,6 +34,8 @@ def test_bars_count_towards_the_rows_above_times_repeats(
     assert "4/4" in raw_meta
     assert "6/12" in texts
     assert "3 failed" in texts
+    assert "rows/s" in texts
+    assert " left" in texts
     assert PROGRESS_FOLDER not in os.environ
 
 

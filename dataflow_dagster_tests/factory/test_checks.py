@@ -3,15 +3,29 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dataflow_dagster_tests.toys.pipelines import PAINT, SHOUT, pipeline, read_rows
-from dataflow_dagster_tests.toys.runs import materialize
+from dataflow_dagster.steps.layout import Layout
+from dataflow_dagster_tests.toys.pipelines import (
+    PAINT,
+    SHOUT,
+    pipeline,
+    read_rows,
+    with_config,
+    write_rows,
+)
+from dataflow_dagster_tests.toys.runs import materialize, told
 
 pytestmark = pytest.mark.usefixtures("toys")
 ROWS = [{"id": str(n), "text": "bad" if n < 2 else "good"} for n in range(4)]
 
 
-def _evaluation(result: dg.ExecuteInProcessResult, asset: str) -> dg.AssetCheckEvaluation:
-    (found,) = (e for e in result.get_asset_check_evaluations() if e.asset_key.path[-1] == asset)
+def _evaluation(
+    result: dg.ExecuteInProcessResult, asset: str, check: str = "failed_share"
+) -> dg.AssetCheckEvaluation:
+    (found,) = (
+        e
+        for e in result.get_asset_check_evaluations()
+        if (e.asset_key.path[-1], e.check_name) == (asset, check)
+    )
     return found
 
 
@@ -45,3 +59,116 @@ def test_at_max_failed_the_results_are_complete(tmp_path: Path) -> None:
     assert _evaluation(result, "texts").passed
     assert [row["id"] for row in read_rows(tmp_path / "demo/out/result.jsonl")] == list("0123")
     assert len(read_rows(tmp_path / "demo/out/errors.jsonl")) == 2
+
+
+def test_every_step_and_the_results_are_complete(tmp_path: Path) -> None:
+    result = materialize(pipeline(tmp_path, [SHOUT, PAINT], rows=ROWS))
+    for asset in ("texts", "generated_images", "results"):
+        check = _evaluation(result, asset, "complete")
+        assert (check.passed, check.blocking) == (True, True)
+        assert check.description == "4 of 4 rows are here, each in its place"
+
+
+def test_repeated_answers_are_complete_where_each_row_has_all_of_its_own(tmp_path: Path) -> None:
+    step = with_config(SHOUT, repeat_time=3)
+    result = materialize(pipeline(tmp_path, [step, PAINT], rows=ROWS))
+    assert _evaluation(result, "texts", "complete").description == (
+        "12 of 12 rows are here, each in its place"
+    )
+    assert _evaluation(result, "results", "complete").passed
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        (["0", "2", "1", "3"], "the ids are not those of the rows read"),
+        (["0", "1", "2"], "3 rows where 4 belong"),
+    ],
+)
+def test_a_shard_that_lost_or_shuffled_rows_stops_what_lies_below(
+    tmp_path: Path, ids: list[str], said: str
+) -> None:
+    of = pipeline(tmp_path, [SHOUT, PAINT], rows=ROWS)
+    assert materialize(of).success
+    shard = Layout(of).shard("texts")
+    rows = {row["id"]: row for row in shard.rows()}
+    write_rows(shard.path, [rows[one] for one in ids])
+    shard.review_path.unlink()
+    manifest = shard.manifest_path
+    (kept,) = read_rows(manifest)
+    kept["tally"] |= {"failed": 0}
+    write_rows(manifest, [{**kept, "size": shard.path.stat().st_size}])
+    result = materialize(of, assets=["texts", "generated_images"])
+    assert not result.success
+    check = _evaluation(result, "texts", "complete")
+    assert not check.passed
+    assert said in str(check.description)
+
+
+def test_empty_and_repeated_texts_are_told_with_examples(tmp_path: Path) -> None:
+    rows = [{"id": str(n), "text": "..." if n == 0 else "same"} for n in range(8)]
+    result = materialize(pipeline(tmp_path, [SHOUT], rows=rows))
+    empty = _evaluation(result, "texts", "empty_texts")
+    assert (empty.passed, empty.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert empty.description == "1 of 8 texts are empty (12.5%), more than 0%"
+    assert "| 0 | ... |" in str(empty.metadata["examples"].value)
+    repeated = _evaluation(result, "texts", "repeated_texts")
+    assert repeated.description == ("6 of 8 texts are equal to another row's (75%), more than 50%")
+    assert "| 7 | SAME |" in str(repeated.metadata["most_common"].value)
+    assert result.success
+
+
+def test_blank_and_repeated_pictures_warn(tmp_path: Path) -> None:
+    result = materialize(pipeline(tmp_path, [PAINT], rows=ROWS))
+    blank = _evaluation(result, "generated_images", "blank_pictures")
+    assert blank.description == "4 of 4 pictures are of one colour (100%), more than 0%"
+    repeated = _evaluation(result, "generated_images", "repeated_pictures")
+    assert str(repeated.description).startswith("3 of 4 pictures are equal to another row's")
+
+
+def test_what_the_yaml_asks_for_is_checked_and_blocks_where_it_says_so(tmp_path: Path) -> None:
+    asked = {"length": {"least": 5, "most": 9, "share": 0.25}, "refusals": 0.1, "blocking": True}
+    rows = [{"id": str(n), "text": "hello " * n} for n in range(1, 5)]
+    of = pipeline(tmp_path, [{**SHOUT, "checks": asked}, PAINT], rows=rows)
+    result = materialize(of)
+    assert not result.success
+    lengths = _evaluation(result, "texts", "lengths")
+    assert (lengths.passed, lengths.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert lengths.description == "3 of 4 texts have not 5 to 9 characters (75%), more than 25%"
+    assert _evaluation(result, "texts", "refusals").passed
+    names = {e.check_name for e in result.get_asset_check_evaluations()}
+    assert "echoes" not in names
+
+
+def test_a_reused_shard_has_its_verdicts_and_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"id": str(n), "text": "same"} for n in range(4)]
+    of = pipeline(tmp_path, [SHOUT], rows=rows)
+    first = _evaluation(materialize(of), "texts", "repeated_texts")
+
+    def no_pass(*_: object) -> None:
+        raise AssertionError("the rows were looked at again")
+
+    monkeypatch.setattr("dataflow_dagster.steps.inspection._Inspection", no_pass)
+    again = _evaluation(materialize(of), "texts", "repeated_texts")
+    assert (again.passed, again.description) == (first.passed, first.description)
+
+
+def test_other_thresholds_are_judged_of_the_same_shard(tmp_path: Path) -> None:
+    rows = [{"id": str(n), "text": "same"} for n in range(4)]
+    assert not _evaluation(
+        materialize(pipeline(tmp_path, [SHOUT], rows=rows)), "texts", "repeated_texts"
+    ).passed
+    lenient = pipeline(tmp_path, [{**SHOUT, "checks": {"repeated": 0.75}}], rows=rows)
+    result = materialize(lenient)
+    assert _evaluation(result, "texts", "repeated_texts").passed
+    assert told(result, "demo", "texts")["computed"] == 0
+
+
+def test_the_verdict_on_several_shards_is_one(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    rows = [{"id": str(n), "text": ["...", "a"][n % 2]} for n in range(6)]
+    of = pipeline(tmp_path, [SHOUT], rows=rows, shards=3)
+    result = materialize(of, instance=instance, shards=(0, 2))
+    assert _evaluation(result, "texts", "empty_texts").metadata["found"].value == 3
+    assert _evaluation(result, "texts", "complete").metadata["shards"].value == 3

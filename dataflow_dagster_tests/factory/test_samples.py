@@ -1,0 +1,104 @@
+from base64 import b64decode
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from PIL import Image
+
+from dataflow_dagster.factory.samples import rows_table
+from dataflow_dagster.rows import Row
+from dataflow_dagster_tests.toys.pipelines import (
+    NAME,
+    PAINT,
+    SHOUT,
+    picture_rows,
+    pipeline,
+    text_rows,
+)
+from dataflow_dagster_tests.toys.runs import materialize, told
+
+pytestmark = pytest.mark.usefixtures("toys")
+
+
+def _painted(folder: Path, rows: list[Row], **keys: Any) -> dg.ExecuteInProcessResult:
+    keys["meta_folder"] = str(folder / "in")
+    return materialize(pipeline(folder, [NAME, PAINT], rows=rows, **keys))
+
+
+def _pictures(markdown: str) -> list[list[Image.Image]]:
+    """The pictures of each line of a table."""
+    found: list[list[Image.Image]] = []
+    for line in markdown.splitlines()[2:]:
+        parts = [part.split(")")[0] for part in line.split("![](data:image/jpeg;base64,")[1:]]
+        found.append([Image.open(BytesIO(b64decode(part))) for part in parts])
+    return found
+
+
+def test_captions_show_picture_and_text(tmp_path: Path) -> None:
+    shown = told(_painted(tmp_path, picture_rows(tmp_path / "in", 3)), "demo", "captions")
+    lines = shown["pictures"].splitlines()
+    assert lines[0] == "| picture | text |"
+    assert [line.split("| ")[-1] for line in lines[2:]] == ["a red |", "a green |", "a blue |"]
+    red, green, blue = (pictures[0].getpixel((2, 2)) for pictures in _pictures(shown["pictures"]))
+    assert [max(range(3), key=lambda n: pixel[n]) for pixel in (red, green, blue)] == [0, 1, 2]
+
+
+def test_results_show_source_text_and_drawn_picture(tmp_path: Path) -> None:
+    result = _painted(tmp_path, picture_rows(tmp_path / "in", 3))
+    shown = told(result, "demo", "results")["pictures"]
+    assert shown.splitlines()[0] == "| picture | text | drawn |"
+    assert [[picture.size for picture in line] for line in _pictures(shown)] == [
+        [(4, 4), (8, 8)]
+    ] * 3
+
+
+def test_drawn_pictures_stand_after_the_text_they_are_of(tmp_path: Path) -> None:
+    shown = told(_painted(tmp_path, picture_rows(tmp_path / "in", 1)), "demo", "generated_images")
+    assert shown["pictures"].splitlines()[0] == "| text | picture |"
+
+
+@pytest.mark.parametrize(("shards", "most"), [(None, 40_000), (1, 12_000)])
+def test_large_pictures_stay_small_in_the_log(
+    tmp_path: Path, shards: int | None, most: int
+) -> None:
+    rows = picture_rows(tmp_path / "in", 12)
+    for row in rows:
+        noise = Image.effect_noise((900, 700), 120).convert("RGB")
+        noise.paste((255, 0, 0), (0, 0, 9, 9))
+        noise.save(tmp_path / "in" / row["image"])
+    sharded = {} if shards is None else {"shards": shards}
+    result = _painted_shards(tmp_path, rows, **sharded)
+    for event in result.get_asset_materialization_events():
+        size = sum(len(str(value.value)) for value in event.materialization.metadata.values())
+        assert size < most
+        if event.materialization.asset_key.path[-1] == "captions":
+            first = _pictures(str(event.materialization.metadata["pictures"].value))[0][0]
+            assert max(first.size) == 80
+
+
+def _painted_shards(folder: Path, rows: list[Row], **keys: Any) -> dg.ExecuteInProcessResult:
+    of = pipeline(folder, [NAME, PAINT], rows=rows, meta_folder=str(folder / "in"), **keys)
+    return materialize(of, partition_key="00000-of-00001" if keys else None)
+
+
+def test_a_picture_that_is_gone_leaves_its_reason(tmp_path: Path) -> None:
+    rows = picture_rows(tmp_path / "in", 2)
+    (tmp_path / "in/0.png").unlink()
+    of = pipeline(tmp_path, [NAME], rows=rows, meta_folder=str(tmp_path / "in"))
+    result = materialize(of)
+    assert "missing\\_file" in told(result, "demo", "raw_meta")["pictures"]
+    assert len(told(result, "demo", "captions")["pictures"].splitlines()) == 3
+
+
+def test_rows_of_texts_have_no_table_of_pictures(tmp_path: Path) -> None:
+    result = materialize(pipeline(tmp_path, [SHOUT], rows=text_rows(2)))
+    assert "pictures" not in told(result, "demo", "results")
+    assert "pictures" not in told(result, "demo", "texts")
+
+
+def test_our_own_columns_stay_away_but_for_the_newest_text_and_picture() -> None:
+    row = {"id": 1, "dataflow_text": "t", "dataflow_image": "p", "dataflow_key": "k"}
+    assert rows_table([row]).splitlines()[0] == "| id | dataflow\\_text | dataflow\\_image |"
+    assert rows_table([]) == "no rows"
