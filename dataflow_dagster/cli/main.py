@@ -1,4 +1,4 @@
-"""The command line: run · check · clean · errors · export · models · doctor."""
+"""The command line: run · check · clean · errors · export · gallery · models · doctor."""
 
 import logging
 import sys
@@ -10,6 +10,7 @@ from dataflow_dagster.cli.clean import clean
 from dataflow_dagster.cli.doctor import examine_all, machine
 from dataflow_dagster.cli.errors import errors
 from dataflow_dagster.cli.export import export
+from dataflow_dagster.cli.gallery import gallery
 from dataflow_dagster.cli.models import key_lines, model_lines
 from dataflow_dagster.cli.opening import FAILED, Refused, config_option, loaded, resolved
 from dataflow_dagster.cli.running import RunRequest, UnknownPartitionError, run_pipeline
@@ -136,3 +137,4 @@ def doctor(models: Path) -> None:
 main.add_command(clean)
 main.add_command(errors)
 main.add_command(export)
+main.add_command(gallery)

@@ -7,6 +7,7 @@ import dagster as dg
 from dataflow_dagster.factory.checks import step_of
 from dataflow_dagster.factory.samples import Samples
 from dataflow_dagster.factory.tables import table
+from dataflow_dagster.gallery.page import page_path
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.inspection import review_of
 from dataflow_dagster.steps.layout import RESULTS
@@ -41,6 +42,9 @@ class Story:
         if manifest.tally.kinds:
             kinds = [[kind, count] for kind, count in sorted(manifest.tally.kinds.items())]
             shown["errors"] = dg.MetadataValue.md(table(["kind", "rows"], kinds))
+        page = page_path(self._pipeline, shard.key)
+        if self._asset == RESULTS and page.exists():
+            shown["gallery"] = dg.MetadataValue.path(str(page.absolute()))
         if self._asset != RESULTS:
             shown |= _found(review_of(shard, self._asset, self._step))
         return shown | Samples(self._pipeline, self._asset, shard).metadata()

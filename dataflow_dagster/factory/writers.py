@@ -8,6 +8,8 @@ from pathlib import Path
 from dataflow_dagster.engines.guard import guarded
 from dataflow_dagster.factory.partitions import place_of
 from dataflow_dagster.factory.reporting import StepReport
+from dataflow_dagster.gallery.index import write_index
+from dataflow_dagster.gallery.page import write_page
 from dataflow_dagster.io_managers.files import RowsIOManager
 from dataflow_dagster.io_managers.rows import Shards
 from dataflow_dagster.resources.gpus import leased_gpus
@@ -141,7 +143,13 @@ def results_writer(job: Job) -> Generator[WriteShard]:
     results = Results(job.pipeline, job.report)
 
     def write(key: str | None) -> Done:
-        target = job.target(key)
-        return target, results.write_shard(job.sources[key], target, recompute=job.recompute)
+        target, source = job.target(key), job.sources[key]
+        manifest = results.write_shard(source, target, recompute=job.recompute)
+        write_page(job.pipeline, source, manifest)
+        return target, manifest
 
-    yield write
+    try:
+        yield write
+    finally:
+        if job.keys != [None]:
+            write_index(job.pipeline)

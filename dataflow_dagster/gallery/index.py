@@ -1,0 +1,53 @@
+"""The page over all shards' pages."""
+
+from html import escape
+from pathlib import Path
+
+from dataflow_dagster.gallery.links import link
+from dataflow_dagster.gallery.page import page_path
+from dataflow_dagster.gallery.writing import filled, template, write_whole
+from dataflow_dagster.schema.pipeline import PipelineSpec
+from dataflow_dagster.steps.layout import RESULTS, Layout
+from dataflow_dagster.steps.manifest import Tally, sum_of
+
+
+def write_index(pipeline: PipelineSpec) -> Path:
+    """Write ``<save_folder>/gallery.html`` over the pages of shards that are there.
+
+    Args:
+        pipeline: A sharded one, with its environment resolved.
+    """
+    path = page_path(pipeline, None)
+    layout = Layout(pipeline)
+    tallies: dict[Path, Tally] = {}
+    for page in sorted(page_path(pipeline, "any").parent.glob("*.html")):
+        manifest = layout.shard(RESULTS, page.stem).manifest()
+        if manifest is not None:
+            tallies[page] = manifest.tally
+    total = sum_of(tallies.values())
+    values = {
+        "title": escape(pipeline.name),
+        "css": template("page.css"),
+        "heading": escape(pipeline.name),
+        "counts": f"{len(tallies):,} shards, {total.rows:,} rows, {_failed(total):,} failed",
+        "lines": "\n".join(_line(page, tally, path.parent) for page, tally in tallies.items()),
+        "js": template("theme.js"),
+    }
+    text = filled(template("index.html"), values)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_whole(path, text)
+    return path
+
+
+def _line(page: Path, tally: Tally, folder: Path) -> str:
+    failed = _failed(tally)
+    cells = [
+        f'<td><a href="{escape(link(page, folder))}">{escape(page.stem)}</a></td>',
+        f'<td class="number">{tally.rows:,}</td>',
+        f'<td class="number{" bad" if failed else ""}">{failed:,}</td>',
+    ]
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _failed(tally: Tally) -> int:
+    return tally.passed + tally.failed
