@@ -4,14 +4,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dataflow_dagster.component import DataflowPipeline
     from dataflow_dagster.factory.loading import build_definitions
     from dataflow_dagster.io_managers.rows import Shards
     from dataflow_dagster.registry import register
     from dataflow_dagster.steps.shard import Shard
 
-__all__ = ["Shard", "Shards", "build_definitions", "register"]
+__all__ = ["DataflowPipeline", "Shard", "Shards", "build_definitions", "register"]
 
 _HOMES = {
+    "DataflowPipeline": "dataflow_dagster.component",
     "Shard": "dataflow_dagster.steps.shard",
     "Shards": "dataflow_dagster.io_managers.rows",
     "build_definitions": "dataflow_dagster.factory.loading",
@@ -24,3 +26,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names too, so that ``dg list components`` finds the one it is for."""
+    return sorted({*globals(), *__all__})

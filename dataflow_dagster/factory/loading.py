@@ -13,19 +13,24 @@ from dataflow_dagster.factory.processes import step_executor
 from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster.schema.loading import load_pipeline
 from dataflow_dagster.schema.pipeline import PipelineSpec
+from dataflow_dagster.schema.rooting import rooted
 
 _log = logging.getLogger("dataflow_dagster")
 
 
-def build_definitions(path: str | Path) -> dg.Definitions:
+def build_definitions(path: str | Path, *, root: Path | None = None) -> dg.Definitions:
     """The Dagster definitions of one pipeline's YAML file, to be merged with a user's own.
+
+    Args:
+        path: The file.
+        root: Where its relative paths start; None: the working directory of whoever runs a step.
 
     Raises:
         PipelineError: All that is wrong with the file, by line and key.
     """
     pipeline = load_pipeline(Path(path))
     _warn(pipeline, os.environ)
-    return pipeline_definitions(pipeline)
+    return pipeline_definitions(pipeline if root is None else rooted(pipeline, root))
 
 
 def merged_definitions(files: Iterable[Path], environ: Mapping[str, str]) -> dg.Definitions:
