@@ -1,0 +1,152 @@
+"""A Dagster project of a user's own, made and run by ``dg`` as a user would."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from dataflow_dagster_tests.toys.pipelines import SHOUT, read_rows, text_rows, write_rows
+from dataflow_dagster_tests.toys.process import ROOT, environment
+
+PROJECT = """
+[project]
+name = "shop"
+version = "0.1.0"
+
+[tool.dg]
+directory_type = "project"
+
+[tool.dg.project]
+root_module = "shop"
+"""
+DEFINITIONS = """
+from pathlib import Path
+
+import dagster as dg
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+"""
+OWN_ASSET = """
+import dagster as dg
+import pandas as pd
+
+
+@dg.asset(
+    ins={"captions": dg.AssetIn(key=["words", "captions"])}, io_manager_key="dataflow_jsonl"
+)
+def loud(captions: pd.DataFrame) -> pd.DataFrame:
+    return captions[captions["dataflow_text"].str.endswith("2")][["id"]]
+"""
+PIPELINE = f"""
+name: words
+meta_path: data/in.jsonl
+base_folder: work
+save_folder: out
+steps:
+  - type: {SHOUT["type"]}
+    name: {SHOUT["name"]}
+    asset: captions
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A fresh project, in a Python where ours is installed with its entry points."""
+    if shutil.which("dg") is None and "CI" not in os.environ:
+        pytest.skip("pip install -e '.[test]': dagster-dg-cli is missing")
+    folder = tmp_path / "shop"
+    defs = folder / "src/shop/defs"
+    defs.mkdir(parents=True)
+    (folder / "pyproject.toml").write_text(PROJECT)
+    (folder / "src/shop/__init__.py").touch()
+    (defs / "__init__.py").touch()
+    (folder / "src/shop/definitions.py").write_text(DEFINITIONS)
+    write_rows(folder / "data/in.jsonl", text_rows(4))
+    return folder
+
+
+def _dg(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    ours = project.parent / "site/ours-1.0.dist-info"
+    ours.mkdir(parents=True, exist_ok=True)
+    (ours / "METADATA").write_text("Metadata-Version: 2.1\nName: ours\nVersion: 1.0\n")
+    (group,) = declared
+    lines = "".join(f"{name} = {module}\n" for name, module in declared[group].items())
+    (ours / "entry_points.txt").write_text(f"[{group}]\n{lines}")
+    surroundings = environment(project.parent)
+    paths = [surroundings["PYTHONPATH"], str(project / "src")]
+    bin_folder = str(Path(sys.executable).parent)
+    return subprocess.run(
+        [f"{bin_folder}/dg", *arguments],
+        cwd=project,
+        env={
+            **surroundings,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "PATH": os.pathsep.join([bin_folder, surroundings["PATH"]]),
+            "COLUMNS": "200",
+        },
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_a_fresh_project_scaffolds_checks_and_runs_a_pipeline_with_an_asset_on_top(
+    project: Path,
+) -> None:
+    made = _dg(project, "scaffold", "defs", "dataflow_dagster.DataflowPipeline", "words")
+    assert made.returncode == 0, made.stderr
+    folder = project / "src/shop/defs/words"
+    assert (folder / "defs.yaml").read_text().split() == [
+        "type:",
+        "dataflow_dagster.DataflowPipeline",
+        "attributes:",
+        "path:",
+        "pipeline.yaml",
+    ]
+    assert "name: words\n" in (folder / "pipeline.yaml").read_text()
+    checked = _dg(project, "check", "defs")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+    (folder / "pipeline.yaml").write_text(PIPELINE)
+    (project / "src/shop/defs/loud.py").write_text(OWN_ASSET)
+    run = _dg(project, "launch", "--assets", "*")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert [row["text"] for row in read_rows(project / "out/result.jsonl")] == [
+        f"ROW {n}" for n in range(4)
+    ]
+    (loud,) = project.rglob("loud.jsonl")
+    assert read_rows(loud) == [{"id": "2"}]
+
+
+@pytest.mark.slow
+def test_what_is_wrong_is_told_by_file_and_line(project: Path) -> None:
+    listed = _dg(project, "list", "components")
+    assert "dataflow_dagster.DataflowPipeline" in listed.stdout, listed.stderr
+    folder = project / "src/shop/defs/words"
+    folder.mkdir()
+    (folder / "defs.yaml").write_text(
+        "type: dataflow_dagster.DataflowPipeline\nattributes:\n  pth: pipeline.yaml\n"
+    )
+    unlike = _dg(project, "check", "yaml")
+    assert unlike.returncode != 0
+    assert "defs.yaml:3" in unlike.stdout + unlike.stderr
+
+    (folder / "defs.yaml").write_text(
+        "type: dataflow_dagster.DataflowPipeline\nattributes:\n  path: pipeline.yaml\n"
+    )
+    (folder / "pipeline.yaml").write_text(PIPELINE.replace("Shouter", "Shuter"))
+    wrong = _dg(project, "check", "defs")
+    assert wrong.returncode != 0
+    said = " ".join((wrong.stdout + wrong.stderr).split())
+    assert "words/pipeline.yaml:8: steps[0].name: " in said
+    assert "Shouter" in said
