@@ -9,7 +9,9 @@ import dagster as dg
 
 from dataflow_dagster.factory.tables import cell, line, table
 from dataflow_dagster.factory.thumbnails import thumbnail
+from dataflow_dagster.media.hosts import Hosts
 from dataflow_dagster.media.paths import resolve_medium
+from dataflow_dagster.places import is_url
 from dataflow_dagster.rows import ERROR, ID, PREFIX, SOURCE_PREFIX, Row, RowError, current
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, meta_folder
@@ -86,7 +88,7 @@ class Samples:
         image, text = row.get(current("image")), row.get(current("text"))
         if image is None:
             return {}
-        cells: dict[str, Path | str] = {"picture": Path(image)}
+        cells: dict[str, Path | str] = {"picture": image if is_url(image) else Path(image)}
         if text is not None and self._asset != RAW_META:
             cells["text"] = text
         step = next((step for step in self._pipeline.steps if step.asset == self._asset), None)
@@ -98,7 +100,7 @@ class Samples:
         draws = any(step.config.writes == "image" for step in pipeline.steps)
         source = row.get(SOURCE_PREFIX + pipeline.image_key if draws else pipeline.image_key)
         cells: dict[str, Path | str] = {}
-        if (picture := _source_path(source, meta_folder(pipeline))) is not None:
+        if (picture := _source_path(source, pipeline)) is not None:
             cells["picture"] = picture
         if isinstance(text := row.get(pipeline.text_key), str):
             cells["text"] = text
@@ -139,11 +141,13 @@ def _is_plain(column: str) -> bool:
     return not column.startswith(PREFIX) or column in (current("text"), current("image"))
 
 
-def _source_path(value: Any, folder: Path) -> Path | None:
+def _source_path(value: Any, pipeline: PipelineSpec) -> Path | str | None:
+    """A file of this machine, or the URL of one elsewhere, which is named and not fetched."""
     try:
-        return resolve_medium(value, folder)
+        found = resolve_medium(value, meta_folder(pipeline), Hosts(pipeline.allowed_hosts))
     except RowError:
         return None
+    return found if found is None or is_url(found) else Path(found)
 
 
 def _shown(value: Path | str | None) -> str:

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from dataflow_dagster.gallery.links import is_web_address, link
+from dataflow_dagster.media.hosts import Hosts
 from dataflow_dagster.media.paths import resolve_medium
+from dataflow_dagster.places import is_url
 from dataflow_dagster.rows import ERROR, ID, Row, RowError, answer_column, seed
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.layout import meta_folder
@@ -30,6 +32,7 @@ class Cards:
         self._pipeline = pipeline
         self._folder = folder
         self._meta_folder = meta_folder(pipeline)
+        self._hosts = Hosts(pipeline.allowed_hosts)
 
     def card(self, row: Row) -> Card:
         """One row's card."""
@@ -50,11 +53,11 @@ class Cards:
                 yield {"kind": kind, "label": column, "name": value, "at": value}
                 continue
             try:
-                path = resolve_medium(value, self._meta_folder)
+                path = resolve_medium(value, self._meta_folder, self._hosts)
             except RowError:
                 continue  # the row carries this error, and says so
-            if path is not None:
-                yield self._medium(kind, column, path)
+            if path is not None and not is_url(path):  # a browser reads no s3://
+                yield self._medium(kind, column, Path(path))
 
     def _made_media(self, row: Row) -> Iterator[Card]:
         for step, answer in self._answers(row):
