@@ -7,6 +7,7 @@ import dagster as dg
 from pydantic import SecretStr
 
 from dataflow_dagster.factory.metadata import model_named
+from dataflow_dagster.factory.partitions import partitions_of
 from dataflow_dagster.factory.tables import escaped, table
 from dataflow_dagster.models.declaration import Model
 from dataflow_dagster.schema.environment import LITERAL
@@ -133,5 +134,6 @@ def model_provider(model: Model) -> str | None:
 
 def _rows_path(pipeline: PipelineSpec, asset: str) -> Path:
     stem = Layout(pipeline).stem(asset)
-    sharded = stem / f"*.{pipeline.format}"
-    return stem.with_name(f"{stem.name}.{pipeline.format}") if pipeline.shards is None else sharded
+    if partitions_of(pipeline) is not None:
+        return stem / f"*.{pipeline.format}"
+    return stem.with_name(f"{stem.name}.{pipeline.format}")
