@@ -19,7 +19,7 @@ from dataflow_dagster.steps.results import results_fingerprint
 from dataflow_dagster.steps.shard import BrokenShardError, Shard, source_version
 
 
-@click.command()
+@click.command(short_help="Remove what no current step can use.")
 @config_option
 @click.option("--yes", is_flag=True, help="Remove without asking.")
 def clean(config: Path, yes: bool) -> None:
