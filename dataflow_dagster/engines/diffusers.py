@@ -10,6 +10,7 @@ from dataflow_dagster.engines.diffusers_calls import (
     prompt_details,
     quiet_libraries,
     quiet_pipeline,
+    without_a_word_on_torchvision,
 )
 from dataflow_dagster.engines.diffusers_speed import Speed, loading, place
 from dataflow_dagster.engines.memory import Fitting, free_memory, loading_memory
@@ -118,7 +119,7 @@ def open_session(engine: Engine, settings: DrawingSettings) -> DiffusersSession:
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
     quiet_libraries()
-    with loading_memory(SMALLER):
+    with loading_memory(SMALLER), without_a_word_on_torchvision():
         # A torch dtype, not its name: diffusers 0.42 loads float32 for one, with only a warning.
         pipeline: Any = DiffusionPipeline.from_pretrained(
             settings.model_path,

@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from inspect import signature
 from typing import Any
 
@@ -17,6 +18,24 @@ def quiet_libraries() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else it warns after every fork
     hide_bars_of_diffusers()
     hide_bars_of_transformers()
+
+
+@contextmanager
+def without_a_word_on_torchvision() -> Generator[None]:
+    """Diffusers imports processors of pictures that no drawing of a text uses.
+
+    Without torchvision transformers 5 warns that Pillow would do their work.
+    """
+    logger = logging.getLogger("transformers.utils.import_utils")
+
+    def is_of_use(record: logging.LogRecord) -> bool:
+        return "requires torchvision" not in record.getMessage()
+
+    logger.addFilter(is_of_use)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_of_use)
 
 
 def quiet_pipeline(pipeline: Any) -> None:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -143,3 +145,28 @@ def test_a_picture_of_one_colour_is_a_row_error(tmp_path: Path) -> None:
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     answer_once(open_session(DIFFUSERS, drawing()), [RED, replace(GREEN, prompt="a red " * 600)])
     assert capfd.readouterr() == ("", "")
+
+
+WITHOUT_TORCHVISION = """
+import importlib.util, sys
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: (
+    None if name.startswith("torchvision") else find_spec(name, *more)
+)
+class Gone:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("torchvision"):
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Gone())
+from dataflow_dagster.engines.diffusers import open_session
+from dataflow_dagster_tests.engines.requests import DIFFUSERS, drawing
+open_session(DIFFUSERS, drawing()).close()
+"""
+
+
+def test_without_torchvision_a_pipeline_opens_without_a_word() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCHVISION], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert "torchvision" not in done.stderr
