@@ -44,6 +44,7 @@ class InsideCore:
     def __init__(self, engine: Engine, settings: LanguageSettings) -> None:
         from vllm import EngineArgs, LLMEngine
 
+        cpus = os.sched_getaffinity(0)
         self._give_back_process = _take_process()
         self._settings = settings
         arguments = EngineArgs(**engine_arguments(engine, settings))
@@ -52,6 +53,9 @@ class InsideCore:
         except BaseException:
             self._give_back_process()
             raise
+        # vLLM binds us to the CPUs of its own threads; what decodes pictures would inherit that,
+        # and take its turns on the engine's one core (measured: no overlap at all).
+        os.sched_setaffinity(0, cpus)
         self._limit = self._engine.model_config.max_model_len
         self._waiting: set[str] = set()
         self._refused: list[Answered] = []

@@ -1,5 +1,7 @@
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -31,6 +33,7 @@ pytestmark = [pytest.mark.vllm, pytest.mark.usefixtures("needs_vllm")]
 
 EIGHT = [ask(number) for number in range(8)]
 LIMIT = 60
+CPUS = os.sched_getaffinity(0)
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +116,13 @@ def test_sampled_answers_follow_their_seeds_alone(babbler: str) -> None:
     assert len(set(together.values())) == 6
     assert alone[2] == together[2]
     assert again == together
+
+
+def test_an_open_engine_leaves_the_other_cpus_to_the_decoders(greedy: VllmSession) -> None:
+    answer(greedy, [ask(0)])
+    decoder = [sys.executable, "-c", "import os; print(len(os.sched_getaffinity(0)))"]
+    seen = subprocess.run(decoder, capture_output=True, text=True, check=True).stdout
+    assert int(seen) == len(os.sched_getaffinity(0)) == len(CPUS)
 
 
 def test_a_closed_engine_leaves_no_process_thread_or_binding() -> None:
