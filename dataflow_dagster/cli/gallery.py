@@ -16,9 +16,10 @@ from dataflow_dagster.steps.layout import RESULTS, Layout
 @config_option
 @click.option("--open/--no-open", "shown", default=True, help="Open it, or only say where it is.")
 def gallery(config: Path, shown: bool) -> None:
-    """Open the page of a pipeline's results: pictures, texts, failed rows, searched by words.
+    """Open the page of a pipeline's results.
 
-    It is a file beside the results and needs no server. Exit code 1: there are no results yet.
+    Pictures, texts, seeds and failed rows, searched by words. It is a file beside the results and
+    needs no server. Exit code 1: there are no results yet.
     """
     path = _written(resolved(config))
     click.echo(path)
