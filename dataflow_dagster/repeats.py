@@ -13,6 +13,7 @@ from uuid import uuid4
 _HELD: Final = 65_536
 """Hashes in memory before they go to disk, and rows whose repeats are in memory when asked."""
 _BUCKETS: Final = 64
+_HASH_BYTES: Final = 8
 
 _Pairs = Any
 """(N, 2) of uint64: hash, row number."""
@@ -49,7 +50,8 @@ class Collector:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._held = array("Q")
+        self._hashes = bytearray()
+        self._numbers = array("Q")
         self._files: list[BinaryIO] = []
         self._stack = ExitStack()
 
@@ -67,9 +69,9 @@ class Collector:
     def add(self, number: int, value: str) -> None:
         """Numbers must grow; not every row must have a value."""
         encoded = value.encode("utf-8", "surrogatepass")
-        self._held.append(int.from_bytes(blake2b(encoded, digest_size=8).digest(), "little"))
-        self._held.append(number)
-        if len(self._held) == 2 * _HELD:
+        self._hashes += blake2b(encoded, digest_size=_HASH_BYTES).digest()
+        self._numbers.append(number)
+        if len(self._numbers) == _HELD:
             self._spill()
 
     def save(self, path: Path) -> None:
@@ -103,7 +105,7 @@ class Collector:
         import numpy as np
 
         if not self._files:
-            yield np.array(self._held, np.uint64).reshape(-1, 2)
+            yield self._pairs()
             return
         self._spill()
         for file in self._files:
@@ -111,7 +113,8 @@ class Collector:
             yield np.frombuffer(file.read(), np.uint64).reshape(-1, 2)
 
     def _spill(self) -> None:
-        pairs = self._take()
+        pairs = self._pairs()
+        self._hashes, self._numbers = bytearray(), array("Q")
         if not self._files:
             self._files = [self._open() for _ in range(_BUCKETS)]
         bucket = pairs[:, 0] % _BUCKETS
@@ -121,12 +124,12 @@ class Collector:
     def _open(self) -> BinaryIO:
         return cast("BinaryIO", self._stack.enter_context(tempfile.TemporaryFile(dir=self._folder)))
 
-    def _take(self) -> _Pairs:
+    def _pairs(self) -> _Pairs:
+        """Those that are held."""
         import numpy as np
 
-        pairs = np.array(self._held, np.uint64).reshape(-1, 2)
-        self._held = array("Q")
-        return pairs
+        hashes = np.frombuffer(self._hashes, "<u8").astype(np.uint64)
+        return np.stack((hashes, np.frombuffer(self._numbers, np.uint64)), axis=1)
 
 
 class Repeats:

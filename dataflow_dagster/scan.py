@@ -11,7 +11,7 @@ from dataflow_dagster.repeats import Collector
 from dataflow_dagster.rows import Row, RowError
 from dataflow_dagster.spool import SpoolWriter
 
-_MOST_PLACES: Final = 32_768
+_MOST_PLACES: Final = 16_384
 """Places kept; of more, every second one goes."""
 
 NameOf = Callable[[Row, str], str | None]

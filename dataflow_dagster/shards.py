@@ -1,11 +1,13 @@
 """The user's input → shards: contiguous parts of its rows, each read without reading the others."""
 
 import json
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -39,15 +41,6 @@ class Identity:
     id: str
     error: RowError | None = None
     name_is_taken: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where the row of this number begins."""
-
-    number: int
-    file: int
-    mark: Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +86,8 @@ class InputIndex:
         self._names = names
         self._spool = saved.spool
         self._borders = balanced(self.rows, 1)
-        self._places = [
-            _Place(number, file, Mark(position, line))
-            for number, file, position, line in saved.places
-        ]
+        self._begins = array("q", (place[0] for place in saved.places))
+        self._places = array("q", chain.from_iterable(saved.places))
 
     def shard(self, at: int, of: int) -> range:
         """The row numbers of shard `at` (from 0) of `of`.
@@ -155,19 +146,18 @@ class InputIndex:
         return self._names.find(number) is not None
 
     def _blocks(self, start: int) -> Iterator[tuple[int, list[Row | RowError]]]:
-        at = bisect_right(self._places, start, key=lambda place: place.number) - 1
-        number = self._places[at].number
-        for block in self._read_from(self._places[at]):
+        at = bisect_right(self._begins, start) - 1
+        number, file, position, line = self._places[4 * at : 4 * at + 4]
+        for block in self._read_from(file, Mark(position, line)):
             yield number, block
             number += len(block)
 
-    def _read_from(self, place: _Place) -> Iterator[list[Row | RowError]]:
+    def _read_from(self, file: int, mark: Mark) -> Iterator[list[Row | RowError]]:
         if self._spool is not None:
-            yield from read_spool(self._spool, place.mark.position)
+            yield from read_spool(self._spool, mark.position)
             return
-        mark = place.mark
-        for file in self._input.files[place.file :]:
-            yield from (block.rows for block in self._input.format.read(file, mark))
+        for path in self._input.files[file:]:
+            yield from (block.rows for block in self._input.format.read(path, mark))
             mark = BEGINNING
 
 

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from dataflow_dagster.formats.parquet import Parquet
 from dataflow_dagster.rows import Row, encode
-from dataflow_dagster.steps.flushing import Flusher
+from dataflow_dagster.steps.flushing import FLUSHER
 from dataflow_dagster.steps.keys import Keys, Origin, write_keys
 from dataflow_dagster.steps.ownership import Ownership, ShardBusyError
 from dataflow_dagster.steps.shard import Shard
@@ -56,7 +56,7 @@ class PartWriter:
         except BaseException:
             self._ownership.release(finished=False)
             raise
-        self._flusher = Flusher(self._file)
+        FLUSHER.add(self._file)
 
     def __enter__(self) -> "PartWriter":
         return self
@@ -69,7 +69,7 @@ class PartWriter:
     ) -> None:
         done = self._finished and error is None
         try:
-            self._flusher.stop()
+            FLUSHER.remove(self._file)
             self._file.close()
             if done:
                 self._shard.part_path.unlink(missing_ok=True)

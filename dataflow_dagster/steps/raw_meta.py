@@ -215,16 +215,24 @@ def raw_meta_fingerprint(pipeline: PipelineSpec) -> str:
     return fingerprint(settings)
 
 
-def _reserved(column: str) -> bool:
-    return column.startswith(PREFIX) and not column.startswith(SOURCE_PREFIX)
+def _reserved(row: Row) -> list[str]:
+    """Columns that are ours by name."""
+    return [
+        column
+        for column in row
+        if column.startswith(PREFIX) and not column.startswith(SOURCE_PREFIX)
+    ]
 
 
 def _without_ours(row: Row) -> Row:
-    return {column: value for column, value in row.items() if not _reserved(column)}
+    copy = row.copy()
+    for column in _reserved(row):
+        del copy[column]
+    return copy
 
 
 def _check_columns(row: Row) -> None:
-    reserved = [column for column in row if _reserved(column) and row[column] is not None]
+    reserved = [column for column in _reserved(row) if row[column] is not None]
     if reserved:  # null: a parquet file has the column for the sake of other rows
         raise RowError(
             "reserved_column",
