@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from dataflow_dagster.catalogue import UnknownShardError
+from dataflow_dagster.decoding.decoders import DecoderError
 from dataflow_dagster.engines.errors import (
     EngineDiedError,
     EngineMemoryError,
@@ -28,7 +28,7 @@ from dataflow_dagster.resources.gpus import TooFewGpusError
 from dataflow_dagster.rows import fingerprint
 from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster.schema.pipeline import PipelineSpec
-from dataflow_dagster.steps.decoders import DecoderError
+from dataflow_dagster.shards.catalogue import UnknownShardError
 from dataflow_dagster.steps.layout import Layout
 from dataflow_dagster.steps.ownership import ShardBusyError
 from dataflow_dagster.steps.part import RowsMismatchError

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from dataflow_dagster.catalogue import Catalogue
-from dataflow_dagster.file_shards import FileShards, Listing, list_files
 from dataflow_dagster.formats.inputs import find_input
 from dataflow_dagster.schema.pipeline import PipelineSpec
+from dataflow_dagster.shards.catalogue import Catalogue
+from dataflow_dagster.shards.files import FileShards, Listing, list_files
 from dataflow_dagster.steps.layout import RAW_META, Layout
 from dataflow_dagster.steps.overlap import check_input
 from dataflow_dagster.steps.raw_meta import namer, reading_of

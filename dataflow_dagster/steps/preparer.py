@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from dataflow_dagster.decoding.decoders import Decoders, can_travel
 from dataflow_dagster.engines.session import Request
 from dataflow_dagster.media.fetching import Fetcher, MediaRules
 from dataflow_dagster.media.hosts import shown
@@ -14,7 +15,6 @@ from dataflow_dagster.models.declaration import Given
 from dataflow_dagster.places import is_url
 from dataflow_dagster.rows import RowError
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
-from dataflow_dagster.steps.decoders import Decoders, can_travel
 from dataflow_dagster.steps.inputs import Work
 from dataflow_dagster.steps.prepare import map_ahead
 

@@ -20,9 +20,9 @@ from dataflow_dagster.rows import (
     current,
     fingerprint,
 )
-from dataflow_dagster.scan import NameOf, Reading
 from dataflow_dagster.schema.pipeline import PipelineSpec
-from dataflow_dagster.shards import Identity, InputIndex, open_index
+from dataflow_dagster.shards.index import Identity, InputIndex, open_index
+from dataflow_dagster.shards.scan import NameOf, Reading
 from dataflow_dagster.steps.inputs import checked_text
 from dataflow_dagster.steps.layout import RAW_META, Layout, meta_folder
 from dataflow_dagster.steps.manifest import Manifest, Tally

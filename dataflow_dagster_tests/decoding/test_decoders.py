@@ -12,8 +12,8 @@ import psutil
 import pytest
 from PIL import Image
 
+from dataflow_dagster.decoding.decoders import DecoderError, Decoders, can_travel
 from dataflow_dagster.rows import RowError
-from dataflow_dagster.steps.decoders import DecoderError, Decoders, can_travel
 from dataflow_dagster_tests.steps.sabotage import sabotage
 
 
@@ -151,7 +151,7 @@ def test_what_a_script_or_a_function_defines_cannot_travel() -> None:
 
 SCRIPT = """
 import sys, time
-from dataflow_dagster.steps.decoders import Decoders
+from dataflow_dagster.decoding.decoders import Decoders
 from dataflow_dagster_tests.steps.sabotage import sabotage
 
 decoders = Decoders(sabotage, workers=2, limit_s=600)

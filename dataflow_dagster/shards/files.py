@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataflow_dagster.borders import locked
-from dataflow_dagster.catalogue import Catalogue
 from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.formats.inputs import Input, base_of, find_input
 from dataflow_dagster.formats.lookup import ending, format_of
 from dataflow_dagster.formats.pictures import PictureFolder, PictureList
-from dataflow_dagster.occurrences import Occurrences
 from dataflow_dagster.places import AnyPath, stamp
-from dataflow_dagster.repeats import Collector
 from dataflow_dagster.rows import fingerprint
-from dataflow_dagster.scan import NameOf, Reading, Scan
-from dataflow_dagster.shards import InputIndex, SavedIndex, signature_of
+from dataflow_dagster.shards.borders import locked
+from dataflow_dagster.shards.catalogue import Catalogue
+from dataflow_dagster.shards.index import InputIndex, SavedIndex, signature_of
+from dataflow_dagster.shards.occurrences import Occurrences
+from dataflow_dagster.shards.repeats import Collector
+from dataflow_dagster.shards.scan import NameOf, Reading, Scan
 
 
 @dataclass(frozen=True, slots=True)

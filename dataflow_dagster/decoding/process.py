@@ -1,4 +1,4 @@
-"""``python -m dataflow_dagster.steps.decoder_process``: what runs in one process of `Decoders`.
+"""``python -m dataflow_dagster.decoding.process``: what runs in one process of `Decoders`.
 
 It is begun by its path in a fresh interpreter, never forked: the step's process may hold torch and
 a GPU by then, and its ``__main__`` may be a user's script without a guard.
@@ -12,8 +12,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from dataflow_dagster.decoding.parcels import Packer
 from dataflow_dagster.rows import RowError
-from dataflow_dagster.steps.parcels import Packer
 
 _PR_SET_PDEATHSIG = 1
 

@@ -13,16 +13,16 @@ from typing import Any, Final
 from uuid import uuid4
 
 from dataflow_dagster import rows
-from dataflow_dagster.borders import Borders, balanced, kept_borders, locked
 from dataflow_dagster.formats.format import BEGINNING, InputError, Mark
 from dataflow_dagster.formats.inputs import Input, find_input
 from dataflow_dagster.formats.parquet import Parquet
 from dataflow_dagster.formats.pictures import PictureFolder, PictureList
 from dataflow_dagster.places import stamp
-from dataflow_dagster.repeats import Collector, Finder, Repeats
 from dataflow_dagster.rows import Numbered, Row, RowError
-from dataflow_dagster.scan import NameOf, Reading, Scan, content, own_id
-from dataflow_dagster.spool import SpoolWriter, read_spool
+from dataflow_dagster.shards.borders import Borders, balanced, kept_borders, locked
+from dataflow_dagster.shards.repeats import Collector, Finder, Repeats
+from dataflow_dagster.shards.scan import NameOf, Reading, Scan, content, own_id
+from dataflow_dagster.shards.spool import SpoolWriter, read_spool
 
 _VERSION: Final = 2
 """To be raised when the same input comes to give another index."""

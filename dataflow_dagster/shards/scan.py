@@ -7,9 +7,9 @@ from typing import Final
 from dataflow_dagster import rows
 from dataflow_dagster.formats.format import TEXT_BLOCK_ROWS, Mark
 from dataflow_dagster.formats.inputs import Input
-from dataflow_dagster.repeats import Collector
 from dataflow_dagster.rows import Row, RowError
-from dataflow_dagster.spool import SpoolWriter
+from dataflow_dagster.shards.repeats import Collector
+from dataflow_dagster.shards.spool import SpoolWriter
 
 _MOST_PLACES: Final = 16_384
 """Places kept; of more, every second one goes."""

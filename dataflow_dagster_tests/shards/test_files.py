@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 
-from dataflow_dagster import file_shards, scan
-from dataflow_dagster.catalogue import Catalogue
-from dataflow_dagster.file_shards import FileShards, list_files
 from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.formats.jsonl import Jsonl
 from dataflow_dagster.rows import Row, content_id
-from dataflow_dagster.scan import Reading
-from dataflow_dagster.shards import Identity, InputIndex
+from dataflow_dagster.shards import files as file_shards
+from dataflow_dagster.shards import scan
+from dataflow_dagster.shards.catalogue import Catalogue
+from dataflow_dagster.shards.files import FileShards, list_files
+from dataflow_dagster.shards.index import Identity, InputIndex
+from dataflow_dagster.shards.scan import Reading
 
 
 class Files:

@@ -11,12 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dataflow_dagster import repeats, rows, scan, shards
+from dataflow_dagster import rows
 from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.formats.jsonl import Jsonl
 from dataflow_dagster.rows import Row, RowError
-from dataflow_dagster.scan import Reading
-from dataflow_dagster.shards import Identity, InputIndex, open_index
+from dataflow_dagster.shards import index as shards
+from dataflow_dagster.shards import repeats, scan
+from dataflow_dagster.shards.index import Identity, InputIndex, open_index
+from dataflow_dagster.shards.scan import Reading
 
 
 def _write(path: Path, given: list[Row]) -> Path:

@@ -5,7 +5,7 @@ import pytest
 
 from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.rows import Row, RowError
-from dataflow_dagster.spool import SpoolWriter, read_spool
+from dataflow_dagster.shards.spool import SpoolWriter, read_spool
 
 
 def _saved(path: Path, *blocks: list[Row | RowError]) -> list[int]:

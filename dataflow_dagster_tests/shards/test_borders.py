@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from dataflow_dagster.borders import balanced, kept_borders
+from dataflow_dagster.shards.borders import balanced, kept_borders
 
 
 @pytest.mark.parametrize(("rows", "parts"), [(10, 3), (2, 5), (0, 2), (7, 7)])

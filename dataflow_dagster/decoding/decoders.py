@@ -14,14 +14,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
+from dataflow_dagster.decoding.parcels import Unpacker, open_memory
 from dataflow_dagster.rows import RowError
-from dataflow_dagster.steps.parcels import Unpacker, open_memory
 
 A = TypeVar("A")
 R = TypeVar("R")
 T = TypeVar("T")
 
-_PROGRAM: Final = "dataflow_dagster.steps.decoder_process"
+_PROGRAM: Final = "dataflow_dagster.decoding.process"
 _START_LIMIT_S: Final = 300
 _LOOK_EVERY_S: Final = 1.0
 """A process is seen to have died so soon even where another one holds its end of the socket."""

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from dataflow_dagster.catalogue import Catalogue, UnknownShardError
+from dataflow_dagster.shards.catalogue import Catalogue, UnknownShardError
 
 
 def test_files_are_grouped_in_order_and_the_last_group_may_be_smaller(tmp_path: Path) -> None:

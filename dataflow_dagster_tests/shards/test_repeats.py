@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from dataflow_dagster import repeats
-from dataflow_dagster.repeats import Collector, Repeat, Repeats
+from dataflow_dagster.shards import repeats
+from dataflow_dagster.shards.repeats import Collector, Repeat, Repeats
 
 
 def _collected(folder: Path, values: list[str | None]) -> Repeats:

@@ -5,8 +5,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final, Literal
 
-from dataflow_dagster.catalogue import connected, writing
-from dataflow_dagster.repeats import Collector, Repeat
+from dataflow_dagster.shards.catalogue import connected, writing
+from dataflow_dagster.shards.repeats import Collector, Repeat
 
 Kind = Literal["id", "name"]
 
