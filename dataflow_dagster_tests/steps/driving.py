@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 
 from dataflow_dagster.rows import Row, decode
-from dataflow_dagster.schema.loading import load_pipeline, parse_pipeline
+from dataflow_dagster.schema.loading import load_pipeline
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.answering import StepRun
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
@@ -52,6 +52,10 @@ class Ground:
         write_rows(self.source / "rows.jsonl", rows)
 
     def pipeline(self, *steps: dict[str, Any], **keys: Any) -> PipelineSpec:
+        return load_pipeline(self.file(*steps, **keys))
+
+    def file(self, *steps: dict[str, Any], **keys: Any) -> Path:
+        """The pipeline's YAML, for a process of its own."""
         for one in steps:
             if one["type"] == "Probe":
                 one["config"] = {"log": str(self.log), **one["config"]}
@@ -63,7 +67,9 @@ class Ground:
             **keys,
             "steps": list(steps),
         }
-        return parse_pipeline(yaml.safe_dump(said, allow_unicode=True), self.folder / "probes.yaml")
+        path = self.folder / "probes.yaml"
+        path.write_text(yaml.safe_dump(said, allow_unicode=True))
+        return path
 
     def run(self, *steps: dict[str, Any], recompute: bool = False, **keys: Any) -> "Outcome":
         self.log.unlink(missing_ok=True)

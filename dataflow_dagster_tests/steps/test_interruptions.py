@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from dataflow_dagster.engines.session import Answer, Request
 from dataflow_dagster.steps.answering import StepRun
@@ -85,23 +84,9 @@ def _made(folder: Path) -> Path:
 
 
 def _run_killed(ground: Ground, one: dict[str, Any]) -> None:
-    path = _file_of(ground, one)
+    path = ground.file(one)
     command = [sys.executable, "-m", "dataflow_dagster_tests.steps.driving", str(path)]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
-
-
-def _file_of(ground: Ground, one: dict[str, Any]) -> Path:
-    ground.pipeline(one)  # which gives the step its log
-    said = {
-        "name": "probes",
-        "meta_path": str(ground.source / "rows.jsonl"),
-        "base_folder": str(ground.folder / "base"),
-        "save_folder": str(ground.folder / "out"),
-        "steps": [one],
-    }
-    path = ground.folder / "probes.yaml"
-    path.write_text(yaml.safe_dump(said))
-    return path
 
 
 def test_a_disk_that_fills_up_keeps_what_was_answered(ground: Ground) -> None:
@@ -114,7 +99,7 @@ def test_a_disk_that_fills_up_keeps_what_was_answered(ground: Ground) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, (30000, 30000))\n"
         "driving.run(pipeline)\n"
     )
-    command = [sys.executable, "-c", code, str(_file_of(ground, step("Dice")))]
+    command = [sys.executable, "-c", code, str(ground.file(step("Dice")))]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert "OSError" in done.stderr
     assert "File too large" in done.stderr
