@@ -3,7 +3,7 @@
 import pytest
 
 from dataflow_dagster import registry
-from dataflow_dagster_tests.toys.models import Namer, Painter, Shouter
+from dataflow_dagster_tests.toys.models import Filmer, Namer, Painter, Shouter, Watcher
 
 
 @pytest.fixture
@@ -11,5 +11,5 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     """The toys under the step type ``Toy``, for one test."""
     monkeypatch.setattr(registry, "_MODELS", {**registry.models()})
     monkeypatch.setattr(registry, "_ALIASES", {**registry._ALIASES})  # noqa: SLF001  # restored
-    for toy in (Namer, Painter, Shouter):
+    for toy in (Filmer, Namer, Painter, Shouter, Watcher):
         registry.register("Toy")(toy)

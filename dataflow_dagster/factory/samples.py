@@ -1,6 +1,7 @@
 """A few of a shard's rows, as a person looks at them."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,16 @@ from dataflow_dagster.factory.thumbnails import thumbnail
 from dataflow_dagster.media.hosts import Hosts
 from dataflow_dagster.media.paths import resolve_medium
 from dataflow_dagster.places import is_url
-from dataflow_dagster.rows import ERROR, ID, PREFIX, SOURCE_PREFIX, Row, RowError, current
+from dataflow_dagster.rows import (
+    ERROR,
+    ID,
+    PREFIX,
+    SOURCE_PREFIX,
+    Medium,
+    Row,
+    RowError,
+    current,
+)
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, meta_folder
 from dataflow_dagster.steps.shard import Shard
@@ -33,6 +43,17 @@ _OURS = {
     PREFIX + "name": "what the row's files are named after",
     ERROR: "step, kind and message, where the row failed",
 }
+_SOURCES: dict[Medium, str] = {"image": "picture", "video": "clip"}
+_MADE: dict[Medium, str] = {"image": "drawn", "video": "made"}
+"""Headings in the table of pictures, in ``results`` those of what was given and what was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A file to be shown as a thumbnail."""
+
+    medium: Medium
+    path: Path
 
 
 class Samples:
@@ -49,11 +70,12 @@ class Samples:
         self._asset = asset
         self._shard = shard
         self._rows = list(islice(shard.rows(), LOOKED_AT))
-        step = next((step for step in pipeline.steps if step.asset == asset), None)
-        self._media = {"image"} if step is None else {step.config.reads, step.config.writes}
+        self._step = next((step for step in pipeline.steps if step.asset == asset), None)
+        config = None if self._step is None else self._step.config
+        self._media = set(_SOURCES) if config is None else {config.reads, config.writes}
 
     def metadata(self) -> dict[str, Any]:
-        """The columns, a table of rows, and one of pictures where the asset has any."""
+        """The columns, a table of rows, and one of pictures and clips where the asset has any."""
         shown: dict[str, Any] = {
             "dagster/column_schema": _schema(self._rows),
             "rows": dg.MetadataValue.md(rows_table(self._rows[:SAMPLE_ROWS])),
@@ -66,13 +88,11 @@ class Samples:
     def _pictures_table(self) -> str | None:
         """Rows of thumbnails and texts, as many as fit."""
         good = (row for row in self._rows if row.get(ERROR) is None)
-        told = [cells for row in good if (cells := self._cells(row))]
-        if "image" not in self._media or not told:
-            return None
-        heads = list(told[0])
+        told = [cells for row in good if (cells := self._cells(row))][:SAMPLE_ROWS]
+        heads = list(dict.fromkeys(head for cells in told for head in cells))
         lines = [line([cell(head) for head in heads]), line(["---"] * len(heads))]
         room = MOST_BYTES if self._shard.key is None else MOST_BYTES_OF_A_PARTITION
-        for cells in told[:SAMPLE_ROWS]:
+        for cells in told:
             made = line([_shown(cells.get(head)) for head in heads])
             room -= len(made)
             if room < 0:
@@ -80,33 +100,40 @@ class Samples:
             lines.append(made)
         return "\n".join(lines) if len(lines) > 2 else None
 
-    def _cells(self, row: Row) -> dict[str, Path | str]:
-        """Heading → picture or text, in the order they were made."""
-        return self._result_cells(row) if self._asset == RESULTS else self._step_cells(row)
+    def _cells(self, row: Row) -> dict[str, "_Seen | str"]:
+        """Heading → medium or text, in the order they were made; none of a row without media."""
+        cells = self._result_cells(row) if self._asset == RESULTS else self._step_cells(row)
+        return cells if cells.keys() - {"text"} else {}
 
-    def _step_cells(self, row: Row) -> dict[str, Path | str]:
-        image, text = row.get(current("image")), row.get(current("text"))
-        if image is None:
-            return {}
-        cells: dict[str, Path | str] = {"picture": image if is_url(image) else Path(image)}
-        if text is not None and self._asset != RAW_META:
+    def _step_cells(self, row: Row) -> dict[str, "_Seen | str"]:
+        """What the step read and wrote; what it made stands last."""
+        cells: dict[str, _Seen | str] = {}
+        for medium, head in _SOURCES.items():
+            path = row.get(current(medium)) if medium in self._media else None
+            if path is not None:
+                cells[head] = path if is_url(path) else _Seen(medium, Path(path))
+        text = row.get(current("text"))
+        if cells and text is not None and self._asset != RAW_META:
             cells["text"] = text
-        step = next((step for step in self._pipeline.steps if step.asset == self._asset), None)
-        drawn = step is not None and step.config.writes == "image"
-        return dict(reversed(cells.items())) if drawn else cells
+        made = None if self._step is None else _SOURCES.get(self._step.config.writes)
+        return dict(sorted(cells.items(), key=lambda cell: cell[0] == made))
 
-    def _result_cells(self, row: Row) -> dict[str, Path | str]:
+    def _result_cells(self, row: Row) -> dict[str, "_Seen | str"]:
         pipeline = self._pipeline
-        draws = any(step.config.writes == "image" for step in pipeline.steps)
-        source = row.get(SOURCE_PREFIX + pipeline.image_key if draws else pipeline.image_key)
-        cells: dict[str, Path | str] = {}
-        if (picture := _source_path(source, pipeline)) is not None:
-            cells["picture"] = picture
+        columns: dict[Medium, str] = {"image": pipeline.image_key, "video": pipeline.video_key}
+        makes = {step.config.writes for step in pipeline.steps}
+        cells: dict[str, _Seen | str] = {}
+        for medium, head in _SOURCES.items():
+            own = columns[medium]
+            source = row.get(SOURCE_PREFIX + own if medium in makes else own)
+            if (found := _source(medium, source, pipeline)) is not None:
+                cells[head] = found
         if isinstance(text := row.get(pipeline.text_key), str):
             cells["text"] = text
-        if draws and isinstance(drawn := row.get(pipeline.image_key), str):
-            cells["drawn"] = Path(pipeline.save_folder) / drawn
-        return cells if any(isinstance(value, Path) for value in cells.values()) else {}
+        for medium, head in _MADE.items():
+            if medium in makes and isinstance(made := row.get(columns[medium]), str):
+                cells[head] = _Seen(medium, Path(pipeline.save_folder) / made)
+        return cells
 
 
 def rows_table(rows: Sequence[Row]) -> str:
@@ -141,14 +168,14 @@ def _is_plain(column: str) -> bool:
     return not column.startswith(PREFIX) or column in (current("text"), current("image"))
 
 
-def _source_path(value: Any, pipeline: PipelineSpec) -> Path | str | None:
+def _source(medium: Medium, value: Any, pipeline: PipelineSpec) -> "_Seen | str | None":
     """A file of this machine, or the URL of one elsewhere, which is named and not fetched."""
     try:
         found = resolve_medium(value, meta_folder(pipeline), Hosts(pipeline.allowed_hosts))
     except RowError:
         return None
-    return found if found is None or is_url(found) else Path(found)
+    return found if found is None or is_url(found) else _Seen(medium, Path(found))
 
 
-def _shown(value: Path | str | None) -> str:
-    return thumbnail(value) if isinstance(value, Path) else cell(value)
+def _shown(value: "_Seen | str | None") -> str:
+    return thumbnail(value.path, value.medium) if isinstance(value, _Seen) else cell(value)

@@ -1,25 +1,38 @@
-"""Pictures small enough to stand in an event of the run's log."""
+"""Pictures and clips small enough to stand in an event of the run's log."""
 
 from base64 import b64encode
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dataflow_dagster.factory.tables import cell
 from dataflow_dagster.media.pictures import read_picture
-from dataflow_dagster.rows import RowError
+from dataflow_dagster.media.posters import STRIP_FRAMES, strip
+from dataflow_dagster.rows import Medium, RowError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SIDE = 80
 _QUALITY = 70
 _MOST_PIXELS = 50_000_000
+_FRAME_PIXELS = 64 * 64
 
 
-def thumbnail(path: Path) -> str:
-    """A picture as markdown, at most `SIDE` pixels a side: some 2 kB; or why there is none."""
+def thumbnail(path: Path, medium: Medium) -> str:
+    """A picture, or a clip's frames side by side, as markdown; or why there is none.
+
+    A picture has at most `SIDE` pixels a side, and some 2 kB; a strip is as high, and has 4 kB.
+    """
     try:
-        picture = read_picture(path, max_pixels=_MOST_PIXELS)
+        shown = strip(path, max_pixels=_FRAME_PIXELS) if medium == "video" else _picture(path)
     except RowError as error:
         return cell(error.kind)
-    picture.thumbnail((SIDE, SIDE))
+    shown.thumbnail((SIDE if medium == "image" else SIDE * STRIP_FRAMES, SIDE))
     file = BytesIO()
-    picture.save(file, format="JPEG", quality=_QUALITY)
+    shown.save(file, format="JPEG", quality=_QUALITY)
     return f"![](data:image/jpeg;base64,{b64encode(file.getvalue()).decode()})"
+
+
+def _picture(path: Path) -> "Image":
+    return read_picture(path, max_pixels=_MOST_PIXELS)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dataflow_dagster.gallery.links import is_web_address, link
+from dataflow_dagster.gallery.posters import Posters
 from dataflow_dagster.media.hosts import Hosts
 from dataflow_dagster.media.paths import resolve_medium
 from dataflow_dagster.places import is_url
@@ -26,11 +27,15 @@ class Cards:
     Args:
         pipeline: With its environment resolved.
         folder: Where the page lies, which addresses are relative to.
+        posters: Where clips get a poster; None: they get none.
     """
 
-    def __init__(self, pipeline: PipelineSpec, folder: Path) -> None:
+    def __init__(
+        self, pipeline: PipelineSpec, folder: Path, posters: Posters | None = None
+    ) -> None:
         self._pipeline = pipeline
         self._folder = folder
+        self._posters = posters
         self._meta_folder = meta_folder(pipeline)
         self._hosts = Hosts(pipeline.allowed_hosts)
 
@@ -65,15 +70,14 @@ class Cards:
             value = answer.get(kind)
             if kind == "text" or not isinstance(value, str):
                 continue
-            made = self._medium(kind, step.asset, Path(self._pipeline.save_folder) / value)
-            poster = answer.get("poster")
-            if isinstance(poster, str):
-                saved = Path(self._pipeline.save_folder) / poster
-                made["poster"] = link(saved, self._folder)
-            yield made
+            yield self._medium(kind, step.asset, Path(self._pipeline.save_folder) / value)
 
     def _medium(self, kind: str, label: str, path: Path) -> Card:
-        return {"kind": kind, "label": label, "name": path.name, "at": link(path, self._folder)}
+        at = {"at": link(path, self._folder)}
+        if kind == "video" and self._posters is not None:
+            poster = self._posters.poster(path)
+            at |= {} if poster is None else {"poster": link(poster, self._folder)}
+        return {"kind": kind, "label": label, "name": path.name, **at}
 
     def _texts(self, row: Row) -> Iterator[Card]:
         source = row.get(self._pipeline.text_key)

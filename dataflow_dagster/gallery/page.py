@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dataflow_dagster.formats.jsonl import Jsonl
 from dataflow_dagster.gallery.cards import Card, Cards
+from dataflow_dagster.gallery.posters import Posters
 from dataflow_dagster.gallery.writing import filled, template, write_whole
 from dataflow_dagster.rows import ERROR, ID, Row, RowError, encode, fingerprint
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
@@ -66,15 +67,16 @@ class _Page:
         self._source = source
         self._path = path
         self._tally = manifest.tally
-        self._cards = Cards(pipeline, path.parent)
+        self._posters = Posters(path)
+        self._cards = Cards(pipeline, path.parent, self._posters)
         self._chunks = path.with_name(f"{path.stem}_failed")
 
     def write(self, version: str, texts: dict[str, str], steps: list[list[str]]) -> None:
         first = list(islice(self._source.rows(), FIRST_ROWS))
         further = self._further_failed({str(row[ID]): row for row in first})
-        shown = [self._cards.card(row) for row in islice(further, FAILED_IN_PAGE)]
-        chunks = self._write_chunks(map(self._cards.card, further))
-        rows = [*map(self._cards.card, first), *shown]
+        failed = list(islice(further, FAILED_IN_PAGE))
+        chunks = self._write_chunks(map(Cards(self._pipeline, self._path.parent).card, further))
+        rows = [self._cards.card(row) for row in [*first, *failed]]
         data = encode({"rows": rows, "chunks": chunks}).decode("utf-8")
         values = {
             "title": escape(self._title()),
@@ -89,6 +91,7 @@ class _Page:
         page = filled(texts["page.html"], values)
         head, rest = page.split("\n", 1)
         write_whole(self._path, f"{head}\n<!-- {version} -->\n{rest}")
+        self._posters.sweep()
 
     def _further_failed(self, first: dict[str, Row]) -> Iterator[Row]:
         """Failed rows beyond the first; those among the first get their error on the way."""

@@ -1,9 +1,11 @@
 """A clip as a picture or two: what the UI shows of it."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataflow_dagster.media.frames import FrameChoice, read_frames
+from dataflow_dagster.rows import RowError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -15,7 +17,7 @@ def poster(path: Path, *, max_pixels: int | None = None) -> "Image":
     """The frame in the middle, 8-bit RGB, upright.
 
     Raises:
-        RowError: As `read_frames`.
+        RowError: As `read_frames`; ``no_pyav``: the library that decodes is not installed.
     """
     return _pictures(path, FrameChoice(1, max_pixels=max_pixels))[0]
 
@@ -24,7 +26,7 @@ def strip(path: Path, *, frames: int = STRIP_FRAMES, max_pixels: int | None = No
     """So many frames side by side, evenly spaced in time; `max_pixels` is that of one.
 
     Raises:
-        RowError: As `read_frames`.
+        RowError: As `poster`.
     """
     from PIL import Image
 
@@ -39,4 +41,6 @@ def strip(path: Path, *, frames: int = STRIP_FRAMES, max_pixels: int | None = No
 def _pictures(path: Path, choice: FrameChoice) -> "list[Image]":
     from PIL import Image
 
+    if find_spec("av") is None:  # rows may name clips that no step looks into
+        raise RowError("no_pyav", f"{path}: no clip can be shown without PyAV: pip install av")
     return [Image.fromarray(pixels) for pixels in read_frames(path, choice).pixels]

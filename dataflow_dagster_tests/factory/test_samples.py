@@ -4,15 +4,20 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pytest
 from PIL import Image
 
 from dataflow_dagster.factory.samples import rows_table
+from dataflow_dagster.factory.thumbnails import thumbnail
 from dataflow_dagster.rows import Row
+from dataflow_dagster_tests.media.clips_made import write_video
 from dataflow_dagster_tests.toys.pipelines import (
+    FILM,
     NAME,
     PAINT,
     SHOUT,
+    WATCH,
     picture_rows,
     pipeline,
     text_rows,
@@ -96,6 +101,65 @@ def test_rows_of_texts_have_no_table_of_pictures(tmp_path: Path) -> None:
     result = materialize(pipeline(tmp_path, [SHOUT], rows=text_rows(2)))
     assert "pictures" not in told(result, "demo", "results")
     assert "pictures" not in told(result, "demo", "texts")
+
+
+def test_clips_are_strips_beside_their_texts(tmp_path: Path) -> None:
+    rows = picture_rows(tmp_path / "in", 2)
+    of = pipeline(tmp_path, [NAME, FILM, WATCH], rows=rows, meta_folder=str(tmp_path / "in"))
+    result = materialize(of)
+    made, told_of, all_of = (
+        told(result, "demo", asset)["pictures"]
+        for asset in ("generated_videos", "video_captions", "results")
+    )
+    assert made.splitlines()[0] == "| text | clip |"
+    assert told_of.splitlines()[0] == "| clip | text |"
+    assert told_of.splitlines()[2].endswith("| 8 frames |")
+    assert all_of.splitlines()[0] == "| picture | text | made |"
+    (strip,) = _pictures(made)[0]
+    assert strip.size == (4 * 48, 32)
+    reds = [strip.convert("RGB").getpixel((48 * at + 24, 16))[0] for at in range(4)]
+    assert reds == sorted(reds)
+    assert reds[3] - reds[0] > 200
+
+
+def test_rows_of_pictures_and_rows_of_clips_have_columns_of_their_own(tmp_path: Path) -> None:
+    rows = picture_rows(tmp_path / "in", 2)
+    write_video(tmp_path / "in/a.mp4", 20)
+    (tmp_path / "in/bad.mp4").write_bytes(b"no clip")
+    rows += [{"id": "a", "video": "a.mp4"}, {"id": "bad", "video": "bad.mp4"}]
+    of = pipeline(tmp_path, [NAME, WATCH], rows=rows, meta_folder=str(tmp_path / "in"))
+    result = materialize(of)
+    first = told(result, "demo", "raw_meta")["pictures"].splitlines()
+    assert first[0] == "| picture | clip |"
+    assert first[5] == "|  | corrupt\\_video |"
+    assert len(told(result, "demo", "video_captions")["pictures"].splitlines()) == 3
+    assert len(_pictures(told(result, "demo", "results")["pictures"])) == 3
+
+
+@pytest.mark.parametrize(("shards", "most"), [(None, 40_000), (1, 12_000)])
+def test_long_and_large_clips_stay_small_in_the_log(
+    tmp_path: Path, shards: int | None, most: int
+) -> None:
+    def noise(number: int) -> np.ndarray:
+        return np.random.default_rng(number).integers(0, 255, (180, 320, 3), np.uint8)
+
+    write_video(tmp_path / "in/a.mp4", 4, size=(320, 180), draw=noise)
+    rows: list[Row] = [{"id": str(number), "video": "a.mp4"} for number in range(12)]
+    sharded = {} if shards is None else {"shards": shards}
+    of = pipeline(tmp_path, [WATCH], rows=rows, meta_folder=str(tmp_path / "in"), **sharded)
+    result = materialize(of, partition_key="00000-of-00001" if sharded else None)
+    for event in result.get_asset_materialization_events():
+        metadata = event.materialization.metadata
+        assert sum(len(str(value.value)) for value in metadata.values()) < most
+        assert "data:image/jpeg" in str(metadata["pictures"].value)
+
+
+def test_a_clip_is_named_by_its_reason_where_nothing_can_decode_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataflow_dagster.media.posters.find_spec", lambda _: None)
+    write_video(tmp_path / "a.mp4", 4)
+    assert thumbnail(tmp_path / "a.mp4", "video") == "no\\_pyav"
 
 
 def test_our_own_columns_stay_away_but_for_the_newest_text_and_picture() -> None:

@@ -3,15 +3,20 @@ import re
 from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+from PIL import Image
 
-from dataflow_dagster.rows import Row, answer_column, seed
+from dataflow_dagster.rows import seed
 from dataflow_dagster.schema.pipeline import PipelineSpec
+from dataflow_dagster_tests.media.clips_made import write_video
 from dataflow_dagster_tests.toys.pipelines import (
+    FILM,
     NAME,
     PAINT,
     SHOUT,
+    WATCH,
     picture_rows,
     pipeline,
     text_rows,
@@ -165,10 +170,41 @@ def test_the_page_is_in_the_metadata_of_results(tmp_path: Path) -> None:
     assert "gallery" not in told(result, "demo", "texts")
 
 
-def test_a_video_has_its_poster_where_its_answer_names_one(tmp_path: Path) -> None:
-    from dataflow_dagster.gallery.cards import Cards
+def test_a_clip_has_a_small_poster_beside_the_page(tmp_path: Path) -> None:
+    rows = [{"id": "1", "text": "red", "video": "a b.mp4"}, {"id": "2", "video": "gone.mp4"}]
+    source = write_video(tmp_path / "in/a b.mp4", 8, size=(1280, 720))
+    of = pipeline(tmp_path, [FILM], rows=rows, meta_folder=str(tmp_path / "in"))
+    first, second = _made(of)["rows"]
+    given, made = first["media"]
+    assert (given["kind"], given["at"]) == ("video", "../../in/a%20b.mp4")
+    assert (made["label"], made["kind"]) == ("generated_videos", "video")
+    saved = Path(of.save_folder)
+    assert (saved / unquote(made["at"])).is_file()
+    with Image.open(saved / given["poster"]) as poster:
+        assert poster.size == (480, 270)
+    with Image.open(saved / made["poster"]) as poster:
+        assert poster.size == (48, 32)
+    assert "poster" not in second["media"][0]
+    kept = {path: path.stat().st_mtime_ns for path in (saved / "gallery_posters").iterdir()}
+    assert len(kept) == 2
+    write_rows(tmp_path / "demo/in.jsonl", rows[:1])
+    _made(of)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    source.unlink()
+    write_rows(tmp_path / "demo/in.jsonl", [{"id": "1", "text": "red"}])
+    _made(of)
+    left = [path.name for path in (saved / "gallery_posters").iterdir()]
+    assert len(left) == 1
 
-    of = pipeline(tmp_path, [SHOUT])
-    row: Row = {"dataflow_id": "1", "video": "a.mp4", answer_column("texts"): {"text": "t"}}
-    (medium,) = Cards(of, tmp_path).card(row)["media"]
-    assert (medium["kind"], medium["at"]) == ("video", "./demo/a.mp4")
+
+def test_a_page_has_so_many_posters_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataflow_dagster.gallery.posters.MOST_POSTERS", 2)
+    rows = [{"id": str(number), "video": f"{number % 4}.mp4"} for number in range(8)]
+    for number in range(4):
+        write_video(tmp_path / f"in/{number}.mp4", 2 + number)
+    of = pipeline(tmp_path, [WATCH], rows=rows, meta_folder=str(tmp_path / "in"))
+    cards = _made(of)["rows"]
+    assert ["poster" in card["media"][0] for card in cards] == [True, True, False, False] * 2
+    assert len(list((Path(of.save_folder) / "gallery_posters").iterdir())) == 2

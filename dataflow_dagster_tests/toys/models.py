@@ -9,6 +9,8 @@ from typing import ClassVar
 from pydantic import SecretStr
 
 from dataflow_dagster.engines.session import Answer, Answered, Engine, Request, Session
+from dataflow_dagster.media.clips import Clip
+from dataflow_dagster.media.frames import FrameChoice, read_frames
 from dataflow_dagster.media.pictures import read_picture
 from dataflow_dagster.models.declaration import Given, Model
 from dataflow_dagster.rows import Medium, RowError
@@ -115,6 +117,39 @@ class Painter(Toy):
 
         color = next((c for name, c in COLORS.items() if name in request.prompt), (0, 0, 0))
         return Answer(picture=Image.new("RGB", (self.side, self.side), color))
+
+
+class Filmer(Toy):
+    """Films the colour that a text names: from black to the colour."""
+
+    reads: ClassVar[Medium] = "text"
+    writes: ClassVar[Medium] = "video"
+    asset: ClassVar[str] = "generated_videos"
+
+    def request(self, given: Given) -> Request:
+        return Request(given.number, given.seed, str(given.text))
+
+    def answer(self, request: Request) -> Answer | RowError:
+        import numpy as np  # as a model's heavy libraries: when it is used
+
+        color = next((c for name, c in COLORS.items() if name in request.prompt), (9, 9, 9))
+        light = np.linspace(0, 1, 8)[:, None, None, None] * np.ones((8, 32, 48, 3))
+        return Answer(clip=Clip((light * color).astype(np.uint8), 8))
+
+
+class Watcher(Toy):
+    """Counts a clip's frames."""
+
+    reads: ClassVar[Medium] = "video"
+    writes: ClassVar[Medium] = "text"
+    asset: ClassVar[str] = "video_captions"
+
+    def request(self, given: Given) -> Request:
+        frames = read_frames(Path(str(given.video)), FrameChoice(100))
+        return Request(given.number, given.seed, f"{len(frames.times)} frames")
+
+    def answer(self, request: Request) -> Answer | RowError:
+        return Answer(text=request.prompt)
 
 
 class Shouter(Toy):

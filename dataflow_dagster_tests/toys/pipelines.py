@@ -16,6 +16,8 @@ from dataflow_dagster_tests.toys.models import COLORS
 SHOUT: dict[str, Any] = {"type": "Toy", "name": "Shouter"}
 NAME: dict[str, Any] = {"type": "Toy", "name": "Namer"}
 PAINT: dict[str, Any] = {"type": "Toy", "name": "Painter"}
+FILM: dict[str, Any] = {"type": "Toy", "name": "Filmer"}
+WATCH: dict[str, Any] = {"type": "Toy", "name": "Watcher"}
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> Path:

@@ -1,7 +1,7 @@
 """Registers the toys where this module is imported; a process finds it as an entry point."""
 
 from dataflow_dagster.registry import register
-from dataflow_dagster_tests.toys.models import Namer, Painter, Shouter
+from dataflow_dagster_tests.toys.models import Filmer, Namer, Painter, Shouter, Watcher
 
-for toy in (Namer, Painter, Shouter):
+for toy in (Filmer, Namer, Painter, Shouter, Watcher):
     register("Toy")(toy)
