@@ -26,7 +26,10 @@ def test_a_clip_without_anything_on_it_costs_its_row(
     config = {
         "model_path": video.ltx(tmp_path / "ltx"),
         "device": "cpu",
-        **{"height": 64, "width": 64, "num_inference_steps": 1, "num_frames": 5},
+        "height": 64,
+        "width": 64,
+        "num_inference_steps": 1,
+        "num_frames": 5,
     }
     vae = AutoencoderKLLTXVideo.from_pretrained(tmp_path / "ltx/vae")
     with torch.no_grad():
