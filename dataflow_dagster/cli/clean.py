@@ -27,7 +27,8 @@ def clean(config: Path, yes: bool) -> None:
 
     Shards of another split, format or prompt, what killed runs left, pictures that no row names,
     folders of steps that are gone. What a run could still take an answer from stays; so does all
-    that is not below base_folder and save_folder, and what a run is writing now.
+    that is not below base_folder and save_folder, and what a run is writing now. Exit code 2: the
+    YAML is wrong, or its input cannot be read.
     """
     pipeline = resolved(config)
     try:
