@@ -1,6 +1,7 @@
 """A Dagster project of a user's own, made and run by ``dg`` as a user would."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -8,7 +9,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
+from dataflow_dagster_tests.docs.reading import DOCS, blocks
 from dataflow_dagster_tests.toys.pipelines import SHOUT, read_rows, text_rows, write_rows
 from dataflow_dagster_tests.toys.process import ROOT, environment
 
@@ -150,3 +153,23 @@ def test_what_is_wrong_is_told_by_file_and_line(project: Path) -> None:
     said = " ".join((wrong.stdout + wrong.stderr).split())
     assert "words/pipeline.yaml:8: steps[0].name: " in said
     assert "Shouter" in said
+
+
+@pytest.mark.slow
+def test_the_page_on_own_projects_shows_what_is_scaffolded_and_commands_that_work(
+    project: Path,
+) -> None:
+    page = DOCS / "own-project.md"
+    (lines,) = blocks(page, "bash")
+    commands = [shlex.split(line)[1:] for line in lines.splitlines()]
+    told = [_dg(project, *command) for command in commands[:-1]]
+    assert [done.returncode for done in told] == [0, 0, 0], [done.stderr for done in told]
+    assert "cats/captions" in told[-1].stdout
+    folder = project / "src/shop/defs/cats"
+    defs, pipeline = blocks(page, "yaml")
+    assert yaml.safe_load((folder / "defs.yaml").read_text()) == yaml.safe_load(defs)
+    assert yaml.safe_load((folder / "pipeline.yaml").read_text()) == yaml.safe_load(pipeline)
+    (folder / "pipeline.yaml").write_text(PIPELINE.replace("name: words", "name: cats"))
+    launched = _dg(project, *commands[-1])
+    assert launched.returncode == 0, launched.stdout + launched.stderr
+    assert len(read_rows(project / "out/result.jsonl")) == 4

@@ -1,8 +1,10 @@
 """One look at every row of a finished shard: what its checks and its page tell.
 
 Findings: ``empty``, ``repeated``, ``blank``, ``length``, ``echo``, ``refusals``, named as the keys
-of a step's ``checks``. A pass costs some 4 µs a row, is made when a shard is whole, and is kept:
-a shard that is reused, or whose thresholds alone were changed, is not read again.
+of a step's ``checks``. A pass is made when a shard is whole, and is kept: a shard that is reused,
+or whose thresholds alone were changed, is not read again. Over 200,000 rows of jsonl with texts of
+80 characters it took 3.8 µs of CPU a row, half of it to read the row; with ``length``, ``echo`` and
+``refusals`` 12.5 µs.
 """
 
 from collections import Counter

@@ -14,12 +14,16 @@ from click.testing import CliRunner
 
 from dataflow_dagster import registry
 from dataflow_dagster.cli.main import main
+from dataflow_dagster.factory.pipeline import pipeline_definitions
+from dataflow_dagster.factory.standards import standards
 from dataflow_dagster.rows import Row
+from dataflow_dagster.schema.checks import Checks
 from dataflow_dagster.schema.loading import load_pipeline
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster_tests.docs.reading import DOCS, ROOT, blocks
 from dataflow_dagster_tests.engines.api_server import ApiServer
 from dataflow_dagster_tests.toys.pipelines import read_rows
+from dataflow_dagster_tests.toys.process import run_python
 from dataflow_dagster_tests.toys.runs import materialize
 
 pytest.importorskip("transformers", reason="pip install -e '.[local]'")
@@ -38,8 +42,10 @@ SMALL = {
     **dict.fromkeys(("LLaVACaptioner", "VLMCaptioner", "ScenesCaptioner"), LLAVA),
     **dict.fromkeys(("FLUXGenerator", "DiffusersGenerator"), FLUX),
 }
-RUN_AS_THEY_ARE = ("add-a-model", "caption-a-folder", "draw-prompts", "team")
+RUN_AS_THEY_ARE = ("add-a-model", "caption-a-folder", "draw-prompts", "gallery", "team")
 """Pages whose pipelines are run; the other tasks' have tests that do more than that."""
+
+_OF_MEDIA = ("_pictures", "_videos")
 
 PIPELINES = [
     pytest.param(page, block, id=f"{page.stem}-{number}")
@@ -87,6 +93,20 @@ def small(place: Path, block: str, name: str = "page") -> PipelineSpec:
     path = place / f"{name}.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False))
     return load_pipeline(path)
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    """Arguments of our command line, in the order of the page."""
+    lines = [line for block in blocks(page, "bash") for line in block.splitlines()]
+    ours = [line for line in lines if line.startswith("python -m dataflow_dagster ")]
+    return [line.split(" | ")[0].split()[3:] for line in ours]
+
+
+def tell(arguments: list[str]) -> str:
+    """What a command says, in a process of its own; it must end well."""
+    done = run_python(Path.cwd(), "-m", "dataflow_dagster", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def results(of: PipelineSpec) -> list[Row]:
@@ -139,7 +159,7 @@ def test_bad_rows_are_told_as_shown(place: Path) -> None:
     table = "".join(f"cat-{number},{name}\n" for number, name in enumerate(names, 1))
     (place / "photos.csv").write_text("id,image\n" + table)
     (place / "photos/cut.png").write_bytes((place / "photos/scene-001.png").read_bytes()[:150])
-    (block,) = blocks(page, "yaml")
+    block, _ = blocks(page, "yaml")
     assert materialize(small(place, block)).success
     told = CliRunner().invoke(main, ["errors", "-c", "page.yaml"])
     shown = blocks(page, "text")[0]
@@ -147,6 +167,110 @@ def test_bad_rows_are_told_as_shown(place: Path) -> None:
     assert same == [line[:36] for line in shown.splitlines()]
     again = materialize(small(place, block))
     assert again.success
+
+
+@pytest.mark.slow
+def test_failed_rows_alone_are_tried_again_and_what_is_left_over_is_cleaned(place: Path) -> None:
+    block, _ = blocks(DOCS / "bad-rows.md", "yaml")
+    *_, retry, _, clean = commands_of(DOCS / "bad-rows.md")
+    table = "id,image\n1,scene-001.png\n2,scene-002.png\n3,gone.png\n"
+    (place / "photos.csv").write_text(table)
+    of = small(place, block, "broken")
+    assert materialize(of).success
+    shutil.copy(place / "photos/scene-003.png", place / "photos/gone.png")
+    (place / "photos.csv").write_text(table + "4,scene-004.png\n")
+    tell(retry)
+    assert ["dataflow_error" in row for row in results(of)] == [False] * 3
+    assert materialize(of, recompute=True).success
+    assert len(results(of)) == 4
+    assert materialize(small(place, block + "shards: 2\n", "broken"), shards=[0, 1]).success
+    whole = place / "work/broken/step_1_ImageCaptioner_LLaVACaptioner/result.jsonl"
+    assert whole.exists()
+    assert "removed" in tell([*clean, "--yes"])
+    assert not whole.exists()
+
+
+def test_the_checks_shown_are_those_of_the_step(place: Path) -> None:
+    page = DOCS / "bad-rows.md"
+    of = small(place, blocks(page, "yaml")[1])
+    assert len(run(of)) == 4
+    text = page.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|(.*?)\|", text, flags=re.MULTILINE)
+    told = {key: set(re.findall(r"`(\w+)`", cell)) for key, cell in rows}
+    assert told.keys() == Checks.model_fields.keys() - {"blocking"}
+    of_texts = {name for names in told.values() for name in names if not name.endswith(_OF_MEDIA)}
+    assert of_texts == {check.name for check in standards(of.steps[0])}
+
+
+@pytest.mark.slow
+def test_a_watched_folder_makes_partitions_that_are_run(place: Path, tmp_path: Path) -> None:
+    page = DOCS / "watch-a-folder.md"
+    (block,) = blocks(page, "yaml")
+    of = small(place, block, "photos")
+    repository = pipeline_definitions(of).get_repository_def()
+    (tmp_path / "storage").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "storage")) as instance:
+        look = dg.build_sensor_context(instance, repository_def=repository)
+        first = repository.get_sensor_def("photos_watch").evaluate_tick(look)
+        assert not first.run_requests
+        look = dg.build_sensor_context(instance, cursor=first.cursor, repository_def=repository)
+        (request,) = (
+            repository.get_sensor_def("photos_watch").evaluate_tick(look).run_requests or []
+        )
+        assert request.tags["dagster/asset_partition_range_start"] == "00000-scene-001"
+        job = repository.get_job("photos_pipeline")
+        assert job.execute_in_process(instance=instance, tags=dict(request.tags)).success
+        assert repository.get_job("photos_register").execute_in_process(instance=instance).success
+    assert len(read_rows(place / "results/photos/result/00000-scene-001.jsonl")) == 4
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'schedule: "0 2 * * *"\ntimezone: Europe/Berlin\n',
+        "automation: eager\n",
+        'automation: {on_cron: "0 2 * * *"}\n',
+    ],
+)
+def test_what_the_page_says_of_times_makes_a_sensor_or_schedule(place: Path, said: str) -> None:
+    page = DOCS / "watch-a-folder.md"
+    text = page.read_text(encoding="utf-8")
+    assert all(line in text for line in said.splitlines())
+    (block,) = blocks(page, "yaml")
+    repository = pipeline_definitions(small(place, said + block)).get_repository_def()
+    by_itself = [*repository.sensor_defs, *repository.schedule_defs]
+    names = {one.name for one in by_itself}
+    assert len(names - {"photos_watch"}) == 1
+    assert names & set(re.findall(r"photos_\w+", text)) >= {"photos_watch"}
+
+
+@pytest.mark.slow
+def test_the_gallery_is_written_where_it_is_told(place: Path) -> None:
+    page = DOCS / "gallery.md"
+    (block,) = blocks(page, "yaml")
+    of = small(place, block, "seen")
+    assert materialize(of).success
+    _, _, quietly = commands_of(page)
+    told = Path(tell(quietly).strip())
+    assert told == Path("results/seen/gallery.html")
+    shown = told.read_text(encoding="utf-8")
+    assert shown.count("a red circle on a blue background") >= 2
+
+
+def test_own_pipelines_merge_from_the_folder_of_the_code(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = DOCS / "own-project.md"
+    (block,) = [block for block in blocks(page, "yaml") if "steps:" in block]
+    for name in ("cats", "dogs"):
+        (place / f"{name}.yaml").write_text(block.replace("cats", name))
+    monkeypatch.setitem(sys.modules, "mine", type(sys)("mine"))
+    (code,) = blocks(page, "python")
+    names: dict[str, Any] = {"__name__": "mine", "__file__": str(place / "mine.py")}
+    exec(code, names)
+    keys = names["defs"].resolve_asset_graph().get_all_asset_keys()
+    shown = {f"{name}/{asset}" for name in ("cats", "dogs") for asset in ("raw_meta", "captions")}
+    assert shown <= {key.to_user_string() for key in keys}
 
 
 def test_exports_are_made_by_the_commands_shown(place: Path) -> None:
