@@ -3,7 +3,14 @@
 import pytest
 
 from dataflow_dagster import registry
+from dataflow_dagster_tests.processes import Children
 from dataflow_dagster_tests.toys.models import Filmer, Namer, Painter, Shouter, Watcher
+
+
+@pytest.fixture
+def children() -> Children:
+    """What the test starts, and must not leave running."""
+    return Children()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from PIL import Image
 
 from dataflow_dagster.decoding.decoders import DecoderError, Decoders, can_travel
 from dataflow_dagster.rows import RowError
+from dataflow_dagster_tests.processes import Children
 from dataflow_dagster_tests.steps.sabotage import sabotage
 
 
@@ -53,7 +54,7 @@ class Unloadable:
 
 
 @pytest.fixture
-def decoders() -> Iterator[Callable[..., Decoders[Any, Any]]]:
+def decoders(children: Children) -> Iterator[Callable[..., Decoders[Any, Any]]]:
     opened: list[Decoders[Any, Any]] = []
 
     def opener(function: Any, workers: int = 2, limit_s: float = 20) -> Decoders[Any, Any]:
@@ -63,7 +64,7 @@ def decoders() -> Iterator[Callable[..., Decoders[Any, Any]]]:
     yield opener
     for one in opened:
         one.close()
-    assert psutil.Process().children() == []
+    assert children.running() == []
 
 
 def results(decoders: Decoders[Any, Any], arguments: list[Any]) -> list[Any]:
@@ -111,10 +112,10 @@ def test_a_process_that_is_killed_once_costs_no_row(decoders: Any, tmp_path: Pat
     assert results(decoders(sabotage), ["a", name, "b"]) == ["a", name, "b"]
 
 
-def test_an_idle_process_that_dies_costs_no_row(decoders: Any) -> None:
+def test_an_idle_process_that_dies_costs_no_row(decoders: Any, children: Children) -> None:
     pool = decoders(sabotage, workers=1)
     assert results(pool, ["a"]) == ["a"]
-    (child,) = psutil.Process().children()
+    (child,) = children.running()
     child.kill()
     assert results(pool, ["b"]) == ["b"]
 
@@ -131,10 +132,10 @@ def test_a_function_that_cannot_be_loaded_is_no_fault_of_the_row(decoders: Any) 
         results(decoders(Unloadable()), ["x"])
 
 
-def test_busy_processes_end_when_they_are_closed(decoders: Any) -> None:
+def test_busy_processes_end_when_they_are_closed(decoders: Any, children: Children) -> None:
     pool = decoders(sabotage)
     begun = [pool.submit("hang", "hang", same) for _ in range(5)]
-    while len(psutil.Process().children()) < 2:
+    while len(children.running()) < 2:
         time.sleep(0.01)
     pool.close()
     assert all(future.done() for future in begun)

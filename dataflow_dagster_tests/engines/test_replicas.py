@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-import psutil
 import pytest
 from PIL import Image, ImageOps
 
@@ -13,6 +12,7 @@ from dataflow_dagster.engines.replicas import Plan, Replicas
 from dataflow_dagster.engines.session import Answer, Answered, Request
 from dataflow_dagster.rows import RowError
 from dataflow_dagster_tests.engines.waiting import Waiting
+from dataflow_dagster_tests.processes import Children
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -37,13 +37,15 @@ def numbers(answered: Sequence[Answered]) -> list[int]:
     return [number for number, _ in answered]
 
 
-def test_every_row_is_answered_once_by_processes_on_devices_of_their_own() -> None:
+def test_every_row_is_answered_once_by_processes_on_devices_of_their_own(
+    children: Children,
+) -> None:
     plan = Plan(2, ("4", "5", "6", "7"))
     answered = answer_all(Waiting(pause_s=0.02), plan, requests(40))
     assert numbers(answered) == list(range(40))
     found = {(process, devices) for _, _, process, devices in texts(answered)}
     assert sorted(devices for _, devices in found) == ["4,5", "6,7"]
-    assert not psutil.Process().children(recursive=True)
+    assert not children.running(recursive=True)
 
 
 def test_batches_are_filled_and_the_last_ones_are_worked_off_for_every_shard() -> None:
@@ -98,11 +100,11 @@ def test_a_row_that_kills_costs_itself_and_no_other(batch: int) -> None:
     assert "SIGSEGV" in failed[7].message
 
 
-def test_an_engine_that_dies_at_every_row_ends_the_step() -> None:
+def test_an_engine_that_dies_at_every_row_ends_the_step(children: Children) -> None:
     deadly = frozenset(f"row {number}" for number in range(100))
     with pytest.raises(EngineDiedError, match=r"SIGSEGV; it and those before it answered no row"):
         answer_all(Waiting(deadly=deadly), Plan(2), requests(100))
-    assert not psutil.Process().children(recursive=True)
+    assert not children.running(recursive=True)
 
 
 def test_an_engine_that_dies_as_it_opens_ends_the_step() -> None:
@@ -110,17 +112,17 @@ def test_an_engine_that_dies_as_it_opens_ends_the_step() -> None:
         answer_all(Waiting(opening="dies"), Plan(1), requests(3))
 
 
-def test_a_setting_that_no_replica_can_honour_is_told_at_once() -> None:
+def test_a_setting_that_no_replica_can_honour_is_told_at_once(children: Children) -> None:
     with pytest.raises(UnfitSettingError, match=r"'dtype': 'float99' cannot .*; write float32"):
         answer_all(Waiting(opening="refuses"), Plan(3), requests(30))
-    assert not psutil.Process().children(recursive=True)
+    assert not children.running(recursive=True)
 
 
-def test_a_hung_engine_is_killed_and_told() -> None:
+def test_a_hung_engine_is_killed_and_told(children: Children) -> None:
     waiting, plan = Waiting(hangs_at="row 1"), Plan(1, stall_timeout_s=2)
     with pytest.raises(StalledError, match=r"no answer for 2 s \(stall_timeout_s\), 3 rows wait"):
         answer_all(waiting, plan, requests(4))
-    assert not psutil.Process().children(recursive=True)
+    assert not children.running(recursive=True)
 
 
 def test_a_hung_replica_is_replaced() -> None:
@@ -130,9 +132,11 @@ def test_a_hung_replica_is_replaced() -> None:
     assert (failed[0], failed[1].kind) == (3, "engine_died")
 
 
-def test_answers_left_early_leave_no_process_and_the_next_shard_is_answered() -> None:
+def test_answers_left_early_leave_no_process_and_the_next_shard_is_answered(
+    children: Children,
+) -> None:
     with closing(Replicas(Waiting(pause_s=0.01).open, Plan(2), print)) as session:
         with closing(iter(session.answers(requests(30)))) as answers:
             next(answers)
-        assert not psutil.Process().children(recursive=True)
+        assert not children.running(recursive=True)
         assert sorted(numbers(list(session.answers(requests(5))))) == list(range(5))

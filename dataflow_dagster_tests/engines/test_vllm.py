@@ -119,7 +119,7 @@ def test_sampled_answers_follow_their_seeds_alone(babbler: str) -> None:
 
 
 def test_an_open_engine_leaves_the_other_cpus_to_the_decoders(greedy: VllmSession) -> None:
-    answer(greedy, [ask(0)])
+    assert greedy
     decoder = [sys.executable, "-c", "import os; print(len(os.sched_getaffinity(0)))"]
     seen = subprocess.run(decoder, capture_output=True, text=True, check=True).stdout
     assert int(seen) == len(os.sched_getaffinity(0)) == len(CPUS)
@@ -170,7 +170,7 @@ def test_a_dead_engine_ends_the_shard_and_can_be_closed(monkeypatch: pytest.Monk
     next(answers)
     for child in multiprocessing.active_children():
         child.kill()
-    with pytest.raises(Exception, match="EngineCore"):
+    with pytest.raises(Exception, match="engine has died"):
         list(answers)
     session.close()
     assert not multiprocessing.active_children()

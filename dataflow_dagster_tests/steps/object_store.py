@@ -6,6 +6,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -31,15 +32,12 @@ def serve_s3(folder: Path) -> Iterator[str]:
 
 def needs_s3() -> None:
     """Skip where the test extra is not installed; in CI that is a failure."""
-    try:
-        import moto.server
-        import s3fs
-
-        del moto, s3fs
-    except ImportError as missing:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"{missing}: install dataflow-dagster[test]")
+    # Not imported: Flask's proxies raise when vLLM looks through all modules for its kernels.
+    missing = [name for name in ("moto.server", "s3fs") if not find_spec(name)]
+    if missing and os.environ.get("CI"):
+        pytest.fail(f"CI runs with {missing[0]} installed")
+    if missing:
+        pytest.skip(f"{missing[0]} is not installed: install dataflow-dagster[test]")
 
 
 def _url(log: Path, server: "subprocess.Popen[bytes]") -> str:
