@@ -1,11 +1,11 @@
 from pathlib import Path
 
-import psutil
 import pytest
 
 from dataflow_dagster import registry
 from dataflow_dagster.steps.answering import StepRun
 from dataflow_dagster.steps.preparer import workers
+from dataflow_dagster_tests.processes import Children
 from dataflow_dagster_tests.steps.driving import Ground, draw, step
 from dataflow_dagster_tests.steps.sabotage import Sabotaged
 
@@ -15,7 +15,9 @@ def known_sabotage(known_probes: None) -> None:
     registry.register("Probe")(Sabotaged)
 
 
-def test_decoders_that_crash_or_hang_cost_their_rows_alone(ground: Ground) -> None:
+def test_decoders_that_crash_or_hang_cost_their_rows_alone(
+    ground: Ground, children: Children
+) -> None:
     names = ["a.png", "crash.png", "b.png", "hang.png", "c.png", "deaf.png", "leave.png", "d.png"]
     for name in names:
         draw(ground.source / name)
@@ -24,7 +26,7 @@ def test_decoders_that_crash_or_hang_cost_their_rows_alone(ground: Ground) -> No
     crashed, slow = "decoder_crashed", "decoder_timeout"
     assert outcome.kinds("captions") == [None, crashed, None, slow, None, slow, crashed, None]
     assert [row["text"] for row in outcome.rows()[::2][:3]] == ["4x4 (255, 0, 0)"] * 3
-    assert psutil.Process().children() == []
+    assert children.running() == []
     assert all("crash.png" in row["message"] for row in outcome.errors()[:1])
 
 
@@ -39,12 +41,12 @@ def test_a_model_of_a_script_decodes_in_threads(ground: Ground) -> None:
     assert outcome.kinds("captions") == [None, "missing_file"]
 
 
-def test_a_step_that_reads_texts_begins_no_process(ground: Ground) -> None:
+def test_a_step_that_reads_texts_begins_no_process(ground: Ground, children: Children) -> None:
     ground.rows({"text": "a"})
     pipeline = ground.pipeline(step("Upper"))
     ground.run(step("Upper"))
     with StepRun(pipeline, pipeline.steps[0]):
-        assert psutil.Process().children() == []
+        assert children.running() == []
 
 
 def test_the_cores_stated_say_how_many_processes_decode(ground: Ground) -> None:
@@ -58,4 +60,10 @@ def test_the_folder_of_the_run_holds_no_trace_of_decoders(ground: Ground) -> Non
     draw(ground.source / "a.png")
     ground.rows({"image": "a.png"})
     ground.run(step("Look"))
-    assert {path.name for path in Path(ground.folder).iterdir()} == {"in", "base", "out", "log"}
+    assert {path.name for path in Path(ground.folder).iterdir()} == {
+        "in",
+        "base",
+        "out",
+        "log",
+        "probes.yaml",
+    }
