@@ -46,7 +46,8 @@ def test_every_command_shown_is_one_with_options_it_has(page: Path) -> None:
         if words[:3] != ["python", "-m", "dataflow_dagster"]:
             continue
         command = main.commands[words[3]]
-        command.make_context(words[3], words[4:])  # raises where it is used wrongly
+        above = click.Context(main, **main.context_settings)  # else click keeps no -h for it
+        command.make_context(words[3], words[4:], parent=above)  # raises where used wrongly
 
 
 def test_the_chinese_readme_has_the_same_code() -> None:
