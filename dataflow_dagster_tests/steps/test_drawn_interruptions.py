@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from dataflow_dagster.rows import encode
@@ -63,7 +64,8 @@ def test_pictures_drawn_after_a_kill_are_those_of_a_run_nobody_killed(
 ) -> None:
     killed, whole = (_made(tmp_path / name, drawing) for name in ("killed", "whole"))
     command = [sys.executable, "-c", VICTIM, str(ROWS + KEPT + 1)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    threads = str(torch.get_num_threads())  # another number adds in another order
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": threads}
     victim = subprocess.run(command, cwd=killed, env=environment, check=False)
     assert victim.returncode == -signal.SIGKILL
     tallies = [_run(folder, monkeypatch).tally("generated_images") for folder in (killed, whole)]
