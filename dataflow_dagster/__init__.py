@@ -7,14 +7,14 @@ if TYPE_CHECKING:
     from dataflow_dagster.component import DataflowPipeline
     from dataflow_dagster.factory.loading import build_definitions
     from dataflow_dagster.io_managers.rows import Shards
+    from dataflow_dagster.ledger.shard import Shard
     from dataflow_dagster.registry import register
-    from dataflow_dagster.steps.shard import Shard
 
 __all__ = ["DataflowPipeline", "Shard", "Shards", "build_definitions", "register"]
 
 _HOMES = {
     "DataflowPipeline": "dataflow_dagster.component",
-    "Shard": "dataflow_dagster.steps.shard",
+    "Shard": "dataflow_dagster.ledger.shard",
     "Shards": "dataflow_dagster.io_managers.rows",
     "build_definitions": "dataflow_dagster.factory.loading",
     "register": "dataflow_dagster.registry",

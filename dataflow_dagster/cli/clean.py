@@ -9,6 +9,7 @@ from dataflow_dagster.cli.opening import Refused, config_option, resolved
 from dataflow_dagster.engines.errors import EngineMissingError
 from dataflow_dagster.factory.partitions import shard_keys
 from dataflow_dagster.formats.format import InputError
+from dataflow_dagster.ledger.shard import BrokenShardError, Shard, source_version
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.answering import StepRun
 from dataflow_dagster.steps.file_input import file_shards
@@ -16,7 +17,6 @@ from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
 from dataflow_dagster.steps.leftovers import Current, Leftover, Leftovers
 from dataflow_dagster.steps.raw_meta import input_index, raw_meta_fingerprint
 from dataflow_dagster.steps.results import results_fingerprint
-from dataflow_dagster.steps.shard import BrokenShardError, Shard, source_version
 
 
 @click.command(short_help="Remove what no current step can use.")

@@ -12,10 +12,10 @@ from dataflow_dagster.cli.models import aligned
 from dataflow_dagster.cli.opening import Failed, config_option, resolved
 from dataflow_dagster.export.failures import Failure, Failures
 from dataflow_dagster.factory.partitions import shard_keys
+from dataflow_dagster.ledger.shard import BrokenShardError
 from dataflow_dagster.rows import encode
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RESULTS
-from dataflow_dagster.steps.shard import BrokenShardError
 
 SHOWN = 20
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dataflow_dagster.formats import lookup
+from dataflow_dagster.ledger.shard import BrokenShardError, Shard, source_version
 from dataflow_dagster.rows import ERROR, ID, PREFIX, Row, RowError
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
-from dataflow_dagster.steps.shard import BrokenShardError, Shard, source_version
 
 
 @dataclass(frozen=True, slots=True)

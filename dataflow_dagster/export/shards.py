@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from dataflow_dagster.export.request import ExportError
+from dataflow_dagster.ledger.shard import BrokenShardError, Shard, source_version
 from dataflow_dagster.media.hosts import PORTS, Hosts, shown
 from dataflow_dagster.media.paths import resolve_medium
 from dataflow_dagster.places import AnyPath, place, scheme
 from dataflow_dagster.rows import ERROR, ID, Medium, Row, RowError, answer_column
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RESULTS, Layout, meta_folder
-from dataflow_dagster.steps.shard import BrokenShardError, Shard, source_version
 
 MEDIA: Final[tuple[Medium, ...]] = ("image", "video")
 

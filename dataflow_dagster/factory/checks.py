@@ -8,12 +8,12 @@ import dagster as dg
 
 from dataflow_dagster.factory.standards import Standard, standards
 from dataflow_dagster.factory.tables import table
+from dataflow_dagster.ledger.manifest import Manifest, Tally, sum_of
+from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.inspection import review_of
 from dataflow_dagster.steps.layout import RAW_META, RESULTS
-from dataflow_dagster.steps.manifest import Manifest, Tally, sum_of
 from dataflow_dagster.steps.review import Review, sum_of_reviews
-from dataflow_dagster.steps.shard import Shard
 
 FAILED_SHARE = "failed_share"
 COMPLETE = "complete"

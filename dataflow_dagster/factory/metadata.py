@@ -8,12 +8,12 @@ from dataflow_dagster.factory.checks import step_of
 from dataflow_dagster.factory.samples import Samples
 from dataflow_dagster.factory.tables import table
 from dataflow_dagster.gallery.page import page_path
+from dataflow_dagster.ledger.manifest import Manifest, Tally
+from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.inspection import review_of
 from dataflow_dagster.steps.layout import RESULTS
-from dataflow_dagster.steps.manifest import Manifest, Tally
 from dataflow_dagster.steps.review import Review
-from dataflow_dagster.steps.shard import Shard
 
 _WEIGHTS = ("model_path", "model", "model_id", "function")
 

@@ -8,8 +8,8 @@ from typing import Final
 import dagster as dg
 
 from dataflow_dagster.factory.metadata import Story
-from dataflow_dagster.steps.manifest import Manifest
-from dataflow_dagster.steps.shard import Shard
+from dataflow_dagster.ledger.manifest import Manifest
+from dataflow_dagster.ledger.shard import Shard
 
 EVENT_BATCH_SIZE: Final = "DAGSTER_EVENT_BATCH_SIZE"
 

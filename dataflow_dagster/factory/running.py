@@ -24,15 +24,15 @@ from dataflow_dagster.factory.reporting import StepReport
 from dataflow_dagster.factory.writers import Done, Job, Writer
 from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.io_managers.rows import Shards
+from dataflow_dagster.ledger.ownership import ShardBusyError
+from dataflow_dagster.ledger.part import RowsMismatchError
+from dataflow_dagster.ledger.shard import BrokenShardError, NothingToRetryError
 from dataflow_dagster.resources.gpus import TooFewGpusError
 from dataflow_dagster.rows import fingerprint
 from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.shards.catalogue import UnknownShardError
 from dataflow_dagster.steps.layout import Layout
-from dataflow_dagster.steps.ownership import ShardBusyError
-from dataflow_dagster.steps.part import RowsMismatchError
-from dataflow_dagster.steps.shard import BrokenShardError, NothingToRetryError
 from dataflow_dagster.steps.shard_run import HopelessStepError
 
 TOLD_PLAINLY = (

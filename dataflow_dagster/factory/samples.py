@@ -10,6 +10,7 @@ import dagster as dg
 
 from dataflow_dagster.factory.tables import cell, line, table
 from dataflow_dagster.factory.thumbnails import thumbnail
+from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.media.hosts import Hosts
 from dataflow_dagster.media.paths import resolve_medium
 from dataflow_dagster.places import is_url
@@ -25,7 +26,6 @@ from dataflow_dagster.rows import (
 )
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, meta_folder
-from dataflow_dagster.steps.shard import Shard
 
 LOOKED_AT = 200
 SAMPLE_ROWS = 8

@@ -12,15 +12,15 @@ from dataflow_dagster.gallery.index import write_index
 from dataflow_dagster.gallery.page import write_page
 from dataflow_dagster.io_managers.files import RowsIOManager
 from dataflow_dagster.io_managers.rows import Shards
+from dataflow_dagster.ledger.manifest import Manifest
+from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.resources.gpus import leased_gpus
 from dataflow_dagster.resources.variables import set_variables
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.answering import StepRun
 from dataflow_dagster.steps.file_input import file_shards
-from dataflow_dagster.steps.manifest import Manifest
 from dataflow_dagster.steps.raw_meta import RawMeta, input_index
 from dataflow_dagster.steps.results import Results
-from dataflow_dagster.steps.shard import Shard
 
 
 @dataclass(frozen=True, slots=True)

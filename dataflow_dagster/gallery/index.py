@@ -6,9 +6,9 @@ from pathlib import Path
 from dataflow_dagster.gallery.links import link
 from dataflow_dagster.gallery.page import page_path
 from dataflow_dagster.gallery.writing import filled, template, write_whole
+from dataflow_dagster.ledger.manifest import Tally, sum_of
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RESULTS, Layout
-from dataflow_dagster.steps.manifest import Tally, sum_of
 
 
 def write_index(pipeline: PipelineSpec) -> Path:

@@ -14,11 +14,11 @@ from dataflow_dagster.formats.jsonl import Jsonl
 from dataflow_dagster.gallery.cards import Card, Cards
 from dataflow_dagster.gallery.posters import Posters
 from dataflow_dagster.gallery.writing import filled, template, write_whole
+from dataflow_dagster.ledger.manifest import Manifest
+from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.rows import ERROR, ID, Row, RowError, encode, fingerprint
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.layout import Layout
-from dataflow_dagster.steps.manifest import Manifest
-from dataflow_dagster.steps.shard import Shard
 
 FIRST_ROWS = 500
 FAILED_IN_PAGE = 500

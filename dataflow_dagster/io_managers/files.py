@@ -13,9 +13,9 @@ from dataflow_dagster.formats.parquet import Parquet
 from dataflow_dagster.io_managers.pictures import save_pictures, with_lazy_pictures
 from dataflow_dagster.io_managers.rows import load_as, rows_of
 from dataflow_dagster.io_managers.videos import with_lazy_clips
+from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.rows import Medium, Row
 from dataflow_dagster.schema.environment import with_variables
-from dataflow_dagster.steps.shard import Shard
 
 STEM = "dataflow/stem"
 """Definition metadata: an asset's rows file without its ending, or its folder of shards."""

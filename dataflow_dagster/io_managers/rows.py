@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
 
 from dataflow_dagster.formats.parquet import Parquet
 from dataflow_dagster.formats.parquet_values import rows_of as batch_rows
+from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.rows import Row, RowError
-from dataflow_dagster.steps.shard import Shard
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,19 +10,19 @@ from types import TracebackType
 
 from dataflow_dagster.engines.replicas import Plan, Replicas
 from dataflow_dagster.engines.session import Engine, Request, Session, notes_of
+from dataflow_dagster.ledger.keys import Origin
+from dataflow_dagster.ledger.ledger import Ledger
+from dataflow_dagster.ledger.manifest import Manifest
+from dataflow_dagster.ledger.part import tidy
+from dataflow_dagster.ledger.shard import Shard, check_made, source_version
 from dataflow_dagster.media.fetching import Fetcher
 from dataflow_dagster.rows import RowError, fingerprint
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.inputs import InputReader, Work
-from dataflow_dagster.steps.keys import Origin
 from dataflow_dagster.steps.layout import Layout
-from dataflow_dagster.steps.ledger import Ledger
-from dataflow_dagster.steps.manifest import Manifest
-from dataflow_dagster.steps.part import tidy
 from dataflow_dagster.steps.preparer import Preparer, media_rules
 from dataflow_dagster.steps.progress import Progress, Silent
 from dataflow_dagster.steps.saving import MediumSaver
-from dataflow_dagster.steps.shard import Shard, check_made, source_version
 from dataflow_dagster.steps.shard_run import ShardRun
 from dataflow_dagster.steps.stamps import Stamps
 

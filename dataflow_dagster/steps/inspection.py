@@ -12,11 +12,11 @@ from dataclasses import asdict
 from hashlib import blake2b
 from typing import Any
 
+from dataflow_dagster.ledger.shard import Shard, source_version
 from dataflow_dagster.rows import ERROR, ID, Row, answer_column, fingerprint
 from dataflow_dagster.schema.pipeline import StepSpec
 from dataflow_dagster.steps.review import EXAMPLES, MOST_COMMON, Review, read_review
 from dataflow_dagster.steps.saving import BLANK
-from dataflow_dagster.steps.shard import Shard, source_version
 from dataflow_dagster.steps.wordings import TextRules
 
 CODE_VERSION = 1

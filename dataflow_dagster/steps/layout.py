@@ -3,13 +3,12 @@
 import glob
 from pathlib import Path
 
+from dataflow_dagster.ledger.shard import RAW_META_FOLDER, Shard
 from dataflow_dagster.places import AnyPath, place
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
-from dataflow_dagster.steps.shard import Shard
 
 RAW_META = "raw_meta"
 RESULTS = "results"
-RAW_META_FOLDER = "step_0_preprocess_format"
 
 
 def meta_folder(pipeline: PipelineSpec) -> AnyPath:

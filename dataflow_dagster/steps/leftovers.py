@@ -5,15 +5,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dataflow_dagster.ledger.earlier import shard_files
+from dataflow_dagster.ledger.keys import read_header
+from dataflow_dagster.ledger.manifest import read_manifest
+from dataflow_dagster.ledger.ownership import is_owned
+from dataflow_dagster.ledger.shard import RAW_META_FOLDER, Shard
 from dataflow_dagster.rows import answer_column
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
-from dataflow_dagster.steps.earlier import shard_files
-from dataflow_dagster.steps.keys import read_header
-from dataflow_dagster.steps.layout import RAW_META, RAW_META_FOLDER, RESULTS, Layout
-from dataflow_dagster.steps.manifest import read_manifest
-from dataflow_dagster.steps.ownership import is_owned
+from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
 from dataflow_dagster.steps.pictures import generated_name
-from dataflow_dagster.steps.shard import Shard
 
 _SPLIT = re.compile(r"[0-9]{5}-of-[0-9]{5}")
 _STEP_FOLDER = re.compile(r"step_[0-9]+_[A-Za-z0-9_]+")

@@ -4,6 +4,9 @@ import time
 from typing import Any
 
 from dataflow_dagster.formats.inputs import find_input
+from dataflow_dagster.ledger.manifest import Manifest, Tally
+from dataflow_dagster.ledger.part import PartWriter, tidy
+from dataflow_dagster.ledger.shard import Shard, check_made
 from dataflow_dagster.media.hosts import Hosts
 from dataflow_dagster.media.paths import resolve_medium
 from dataflow_dagster.places import AnyPath
@@ -25,12 +28,9 @@ from dataflow_dagster.shards.index import Identity, InputIndex, open_index
 from dataflow_dagster.shards.scan import NameOf, Reading
 from dataflow_dagster.steps.inputs import checked_text
 from dataflow_dagster.steps.layout import RAW_META, Layout, meta_folder
-from dataflow_dagster.steps.manifest import Manifest, Tally
 from dataflow_dagster.steps.overlap import Written, check_input
-from dataflow_dagster.steps.part import PartWriter, tidy
 from dataflow_dagster.steps.pictures import name_after, told_apart, with_hash
 from dataflow_dagster.steps.progress import Progress, Silent
-from dataflow_dagster.steps.shard import Shard, check_made
 
 CODE_VERSION = 1
 

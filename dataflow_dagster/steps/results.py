@@ -5,6 +5,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from dataflow_dagster.ledger.manifest import Manifest, Tally
+from dataflow_dagster.ledger.part import PartWriter, tidy
+from dataflow_dagster.ledger.shard import BrokenShardError, Shard, source_version
 from dataflow_dagster.rows import (
     ERROR,
     ID,
@@ -18,11 +21,8 @@ from dataflow_dagster.rows import (
 )
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.layout import RESULTS, Layout
-from dataflow_dagster.steps.manifest import Manifest, Tally
-from dataflow_dagster.steps.part import PartWriter, tidy
 from dataflow_dagster.steps.pictures import path_below, place_picture
 from dataflow_dagster.steps.progress import Progress, Silent
-from dataflow_dagster.steps.shard import BrokenShardError, Shard, source_version
 
 CODE_VERSION = 1
 

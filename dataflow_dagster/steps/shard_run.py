@@ -7,6 +7,10 @@ from itertools import chain
 from typing import Any
 
 from dataflow_dagster.engines.session import Answer, Answered, Request
+from dataflow_dagster.ledger.ledger import Known
+from dataflow_dagster.ledger.manifest import Manifest, Tally
+from dataflow_dagster.ledger.part import PartWriter, RowsMismatchError
+from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.rows import (
     ERROR,
     KEY,
@@ -18,10 +22,6 @@ from dataflow_dagster.rows import (
     encode,
 )
 from dataflow_dagster.steps.inputs import Work
-from dataflow_dagster.steps.ledger import Known
-from dataflow_dagster.steps.manifest import Manifest, Tally
-from dataflow_dagster.steps.part import PartWriter, RowsMismatchError
-from dataflow_dagster.steps.shard import Shard
 from dataflow_dagster.steps.step_at_work import StepAtWork
 
 HOPELESS_AFTER = 300

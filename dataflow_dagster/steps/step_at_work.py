@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from dataflow_dagster.engines.session import Request, Session
+from dataflow_dagster.ledger.keys import Origin
+from dataflow_dagster.ledger.ledger import Ledger
+from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.rows import RowError
 from dataflow_dagster.schema.pipeline import StepSpec
 from dataflow_dagster.steps.inputs import InputReader, Work
-from dataflow_dagster.steps.keys import Origin
-from dataflow_dagster.steps.ledger import Ledger
 from dataflow_dagster.steps.progress import Progress
 from dataflow_dagster.steps.saving import MediumSaver
-from dataflow_dagster.steps.shard import Shard
 
 
 class StepAtWork(Protocol):

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dataflow_dagster import registry
+from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.answering import StepRun
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
 from dataflow_dagster.steps.raw_meta import RawMeta, input_index
 from dataflow_dagster.steps.results import Results
-from dataflow_dagster.steps.shard import Shard
 from dataflow_dagster_tests.benchmarks.ledger import Echo, pipeline_of, write_input
 from dataflow_dagster_tests.steps.driving import partition_keys
 

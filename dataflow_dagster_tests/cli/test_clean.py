@@ -7,9 +7,9 @@ from click.testing import CliRunner, Result
 
 from dataflow_dagster import registry
 from dataflow_dagster.cli.main import main
-from dataflow_dagster.steps.keys import Origin
+from dataflow_dagster.ledger.keys import Origin
+from dataflow_dagster.ledger.part import PartWriter
 from dataflow_dagster.steps.layout import Layout
-from dataflow_dagster.steps.part import PartWriter
 from dataflow_dagster_tests.steps import probes
 from dataflow_dagster_tests.steps.driving import Ground, files, many, step
 

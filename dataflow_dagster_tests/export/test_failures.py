@@ -1,8 +1,8 @@
 import pytest
 
 from dataflow_dagster.export.failures import Failures
+from dataflow_dagster.ledger.shard import BrokenShardError
 from dataflow_dagster.schema.pipeline import PipelineSpec
-from dataflow_dagster.steps.shard import BrokenShardError
 from dataflow_dagster_tests.steps.driving import Ground, partition_keys, step
 
 

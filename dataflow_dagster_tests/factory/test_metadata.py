@@ -5,9 +5,9 @@ import dagster as dg
 import pytest
 
 from dataflow_dagster.factory.metadata import Story
+from dataflow_dagster.ledger.manifest import Manifest, Tally
 from dataflow_dagster.rows import Row
 from dataflow_dagster.steps.layout import Layout
-from dataflow_dagster.steps.manifest import Manifest, Tally
 from dataflow_dagster_tests.toys.pipelines import SHOUT, pipeline, write_rows
 from dataflow_dagster_tests.toys.runs import materialize, told
 

@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from dataflow_dagster.ledger.part import PartWriter
 from dataflow_dagster.rows import encode
 from dataflow_dagster.schema.loading import load_pipeline
-from dataflow_dagster.steps.part import PartWriter
 from dataflow_dagster.steps.saving import SAVE_AHEAD
 from dataflow_dagster_tests.steps import driving, probes
 from dataflow_dagster_tests.steps.driving import step

@@ -9,12 +9,12 @@ from typing import Any
 import yaml
 from PIL import Image
 
+from dataflow_dagster.ledger.manifest import Manifest, Tally, sum_of
 from dataflow_dagster.rows import Row, decode
 from dataflow_dagster.schema.loading import load_pipeline
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.answering import StepRun
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
-from dataflow_dagster.steps.manifest import Manifest, Tally, sum_of
 from dataflow_dagster.steps.raw_meta import RawMeta, input_index
 from dataflow_dagster.steps.results import Results
 

@@ -25,7 +25,7 @@ KEPT = 6
 """Rows written before the process is killed: those of one batch, and some of the next."""
 VICTIM = """
 import sys
-from dataflow_dagster.steps.part import PartWriter
+from dataflow_dagster.ledger.part import PartWriter
 from dataflow_dagster_tests.soak import kills
 append_line = PartWriter.append_line
 def flushed(part, *given):

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from dataflow_dagster.engines.session import Answer, Request
+from dataflow_dagster.ledger.flushing import FLUSH_S
+from dataflow_dagster.ledger.keys import Origin
+from dataflow_dagster.ledger.ownership import ShardBusyError
+from dataflow_dagster.ledger.part import PartWriter
 from dataflow_dagster.steps.answering import StepRun
-from dataflow_dagster.steps.flushing import FLUSH_S
-from dataflow_dagster.steps.keys import Origin
 from dataflow_dagster.steps.layout import RAW_META, Layout
-from dataflow_dagster.steps.ownership import ShardBusyError
-from dataflow_dagster.steps.part import PartWriter
 from dataflow_dagster.steps.saving import SAVE_AHEAD
 from dataflow_dagster_tests.soak import kills
 from dataflow_dagster_tests.steps import probes

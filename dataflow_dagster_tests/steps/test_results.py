@@ -1,7 +1,7 @@
 import pytest
 
+from dataflow_dagster.ledger.shard import BrokenShardError
 from dataflow_dagster.steps.results import results_fingerprint, under_user_keys
-from dataflow_dagster.steps.shard import BrokenShardError
 from dataflow_dagster_tests.steps.driving import Ground, draw, step
 
 

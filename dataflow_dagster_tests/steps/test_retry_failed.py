@@ -2,7 +2,7 @@
 
 import pytest
 
-from dataflow_dagster.steps.shard import NothingToRetryError
+from dataflow_dagster.ledger.shard import NothingToRetryError
 from dataflow_dagster_tests.steps.driving import Ground, files, run, step
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from dataflow_dagster.engines.session import Answer, Answered, Request
+from dataflow_dagster.ledger.part import RowsMismatchError
 from dataflow_dagster.steps.answering import StepRun
 from dataflow_dagster.steps.layout import RAW_META, Layout
-from dataflow_dagster.steps.part import RowsMismatchError
 from dataflow_dagster.steps.raw_meta import RawMeta, input_index
 from dataflow_dagster.steps.shard_run import HOPELESS_AFTER, HopelessStepError
 from dataflow_dagster_tests.steps.driving import Ground, draw, open_files, step

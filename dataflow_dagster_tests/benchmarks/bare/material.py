@@ -7,12 +7,12 @@ from typing import Any
 import yaml
 
 from dataflow_dagster.engines.session import Request
+from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.models.declaration import Given
 from dataflow_dagster.schema.loading import parse_pipeline
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RAW_META, Layout
 from dataflow_dagster.steps.raw_meta import RawMeta, input_index
-from dataflow_dagster.steps.shard import Shard
 from dataflow_dagster_tests.pictures import natural
 from dataflow_dagster_tests.steps.driving import write_rows
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataflow_dagster.formats import lookup
+from dataflow_dagster.ledger.keys import Origin
+from dataflow_dagster.ledger.manifest import Manifest, Tally, read_manifest
 from dataflow_dagster.rows import Row, RowError, decode
-from dataflow_dagster.steps.keys import Origin
-from dataflow_dagster.steps.manifest import Manifest, Tally, read_manifest
+
+RAW_META_FOLDER = "step_0_preprocess_format"
 
 _BUFFER_BYTES = 1 << 18
 

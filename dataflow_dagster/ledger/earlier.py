@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from dataflow_dagster.steps.answer_file import AnswerFile
-from dataflow_dagster.steps.keys import Origin, read_header, write_keys
-from dataflow_dagster.steps.layout import RAW_META_FOLDER
-from dataflow_dagster.steps.manifest import read_manifest
-from dataflow_dagster.steps.ownership import is_owned, read_owner
-from dataflow_dagster.steps.shard import Shard
+from dataflow_dagster.ledger.answer_file import AnswerFile
+from dataflow_dagster.ledger.keys import Origin, read_header, write_keys
+from dataflow_dagster.ledger.manifest import read_manifest
+from dataflow_dagster.ledger.ownership import is_owned, read_owner
+from dataflow_dagster.ledger.shard import RAW_META_FOLDER, Shard
 
 _FINISHED = (".jsonl", ".parquet", ".before")
 _LEFT = (".part", ".interrupted")

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from dataflow_dagster.steps.manifest import Manifest, Tally, read_manifest, sum_of
+from dataflow_dagster.ledger.manifest import Manifest, Tally, read_manifest, sum_of
 
 
 def manifest() -> Manifest:

@@ -2,7 +2,7 @@ import threading
 import time
 from pathlib import Path
 
-from dataflow_dagster.steps.flushing import FLUSH_S, Flusher
+from dataflow_dagster.ledger.flushing import FLUSH_S, Flusher
 
 
 def threads() -> list[threading.Thread]:

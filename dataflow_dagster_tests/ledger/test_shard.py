@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from dataflow_dagster.steps.manifest import Tally
-from dataflow_dagster.steps.shard import BrokenShardError, Shard, source_version
+from dataflow_dagster.ledger.manifest import Tally
+from dataflow_dagster.ledger.shard import BrokenShardError, Shard, source_version
 
 
 @pytest.fixture

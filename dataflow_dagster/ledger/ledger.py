@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dataflow_dagster.ledger.answer_file import AnswerFile, good_key
+from dataflow_dagster.ledger.earlier import answer_file, earlier_files
+from dataflow_dagster.ledger.key_index import KeyIndex, has_others
+from dataflow_dagster.ledger.keys import Keys, Origin
+from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.rows import KEY, KEY_BYTES
-from dataflow_dagster.steps.answer_file import AnswerFile, good_key
-from dataflow_dagster.steps.earlier import answer_file, earlier_files
-from dataflow_dagster.steps.key_index import KeyIndex, has_others
-from dataflow_dagster.steps.keys import Keys, Origin
-from dataflow_dagster.steps.shard import Shard
 
 if TYPE_CHECKING:
     from array import array

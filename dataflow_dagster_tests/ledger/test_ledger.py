@@ -3,12 +3,12 @@ from typing import Any
 
 import pytest
 
+from dataflow_dagster.ledger.keys import Origin
+from dataflow_dagster.ledger.ledger import Ledger
+from dataflow_dagster.ledger.manifest import Tally
+from dataflow_dagster.ledger.part import PartWriter
+from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.rows import Row, encode
-from dataflow_dagster.steps.keys import Origin
-from dataflow_dagster.steps.ledger import Ledger
-from dataflow_dagster.steps.manifest import Tally
-from dataflow_dagster.steps.part import PartWriter
-from dataflow_dagster.steps.shard import Shard
 
 ORIGIN = Origin("fingerprint", "texts")
 

@@ -8,8 +8,8 @@ from typing import IO
 
 from dataflow_dagster.formats.format import Block, InputError, Mark
 from dataflow_dagster.formats.parquet import Parquet
+from dataflow_dagster.ledger.keys import Keys, KeysHeader, read_keys
 from dataflow_dagster.rows import ERROR, KEY, KEY_BYTES, Row, RowError, answer_column, decode
-from dataflow_dagster.steps.keys import Keys, KeysHeader, read_keys
 
 _PARQUET = Parquet()
 _PARQUET_BEGINS = b"PAR1"

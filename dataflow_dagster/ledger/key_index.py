@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from dataflow_dagster.ledger.keys import Keys
 from dataflow_dagster.rows import KEY_BYTES
-from dataflow_dagster.steps.keys import Keys
 
 _RECORD_BITS: Final = 40
 _MOST_IN_MEMORY: Final = 1 << 20

@@ -7,11 +7,11 @@ from pathlib import Path
 from types import TracebackType
 
 from dataflow_dagster.formats.parquet import Parquet
+from dataflow_dagster.ledger.flushing import FLUSHER
+from dataflow_dagster.ledger.keys import Keys, Origin, write_keys
+from dataflow_dagster.ledger.ownership import Ownership, ShardBusyError
+from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.rows import Row, encode
-from dataflow_dagster.steps.flushing import FLUSHER
-from dataflow_dagster.steps.keys import Keys, Origin, write_keys
-from dataflow_dagster.steps.ownership import Ownership, ShardBusyError
-from dataflow_dagster.steps.shard import Shard
 
 PARQUET = Parquet()
 _BUFFER_BYTES = 1 << 18

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dataflow_dagster.ledger.ownership import ShardBusyError
+from dataflow_dagster.ledger.part import PartWriter, RowsMismatchError, tidy
+from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.rows import decode
-from dataflow_dagster.steps.ownership import ShardBusyError
-from dataflow_dagster.steps.part import PartWriter, RowsMismatchError, tidy
-from dataflow_dagster.steps.shard import Shard
 
 
 @pytest.fixture(params=["jsonl", "parquet"])
@@ -82,8 +82,8 @@ def test_a_second_writer_of_one_shard_is_told_that_it_is_busy(shard: Shard) -> N
 
 def test_a_writer_in_another_process_is_told_too(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from dataflow_dagster.steps.part import PartWriter;"
-        "from dataflow_dagster.steps.shard import Shard; PartWriter(Shard(Path(sys.argv[1])))"
+        "import sys; from pathlib import Path; from dataflow_dagster.ledger.part import PartWriter;"
+        "from dataflow_dagster.ledger.shard import Shard; PartWriter(Shard(Path(sys.argv[1])))"
     )
     path = tmp_path / "result.jsonl"
     with PartWriter(Shard(path)):

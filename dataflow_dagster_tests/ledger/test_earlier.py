@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from dataflow_dagster.ledger.part import PartWriter
 from dataflow_dagster.steps.layout import Layout
-from dataflow_dagster.steps.part import PartWriter
 from dataflow_dagster.steps.results import Results
 from dataflow_dagster_tests.steps.driving import Ground, Outcome, draw, many, step
 
