@@ -39,7 +39,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class LanguageSettings:
-    """How a language model is opened and fed; what each means is told in `ImageCaptioner`.
+    """How a language model is opened and fed; what each means is told in `LanguageModel`.
 
     Attributes:
         medium: What each prompt comes with: ``text`` is the prompt alone.

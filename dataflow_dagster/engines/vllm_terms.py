@@ -32,7 +32,7 @@ def engine_arguments(engine: Engine, settings: LanguageSettings) -> dict[str, An
         "trust_remote_code": settings.trust_remote_code,
         # Memory for a modality that is not named would be kept for 999 of it.
         "limit_mm_per_prompt": {
-            "image": int(settings.medium != "video"),
+            "image": int(settings.medium == "image"),
             "video": int(settings.medium == "video"),
             **settings.limit_mm_per_prompt,
         },

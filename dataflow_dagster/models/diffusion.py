@@ -15,7 +15,7 @@ from dataflow_dagster.engines.diffusers_speed import Speed
 from dataflow_dagster.engines.session import Engine, Request, Session
 from dataflow_dagster.models.declaration import Given
 from dataflow_dagster.models.hub_model import HubModel, ModelPath
-from dataflow_dagster.models.image_captioner import Device, Dtype
+from dataflow_dagster.models.language_model import Device, Dtype
 from dataflow_dagster.rows import Medium, RowError
 
 

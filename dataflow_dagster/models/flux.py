@@ -4,7 +4,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from dataflow_dagster.models.image_captioner import ModelPath
+from dataflow_dagster.models.hub_model import ModelPath
 from dataflow_dagster.models.image_generator import ImageGenerator
 from dataflow_dagster.registry import register
 

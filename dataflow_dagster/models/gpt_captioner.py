@@ -11,7 +11,7 @@ from dataflow_dagster.engines.session import Engine, Request, Session
 from dataflow_dagster.media.data_urls import data_url
 from dataflow_dagster.models.api import ApiModel, ModelName, Temperature, TopP
 from dataflow_dagster.models.declaration import Given
-from dataflow_dagster.models.image_captioner import Prompt
+from dataflow_dagster.models.language_model import Prompt
 from dataflow_dagster.registry import register
 from dataflow_dagster.rows import Medium, RowError
 

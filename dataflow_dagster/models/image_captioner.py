@@ -7,15 +7,11 @@ from dataflow_dagster.engines.session import Request
 from dataflow_dagster.media.pictures import read_picture
 from dataflow_dagster.models.declaration import Given
 from dataflow_dagster.models.hub_model import ModelPath
-from dataflow_dagster.models.vision_language import (
-    Device,
-    Dtype,
-    Prompt,
-    VisionLanguageModel,
-)
+from dataflow_dagster.models.language_model import Prompt
+from dataflow_dagster.models.vision_language import VisionLanguageModel
 from dataflow_dagster.rows import Medium, RowError
 
-__all__ = ["Device", "Dtype", "ImageCaptioner", "ModelPath", "Prompt"]
+__all__ = ["ImageCaptioner", "ModelPath", "Prompt"]
 
 MOST_UNLIKE_SIDES = 200
 """Processors scale the shorter side up to some 336 pixels, so that a line of 1 x 20000 would take

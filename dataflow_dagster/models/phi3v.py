@@ -38,7 +38,8 @@ class Phi3VCaptioner(ImageCaptioner):
             )
         return self
 
-    def _settings(self) -> LanguageSettings:
-        settings = super()._settings()
-        kwargs = {"num_crops": self.num_crops, **settings.mm_processor_kwargs}
-        return replace(settings, mm_processor_kwargs=kwargs)
+    def settings(self, folder: str) -> LanguageSettings:
+        """See `LanguageModel.settings`."""
+        told = super().settings(folder)
+        kwargs = {"num_crops": self.num_crops, **told.mm_processor_kwargs}
+        return replace(told, mm_processor_kwargs=kwargs)

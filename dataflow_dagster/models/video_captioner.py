@@ -14,7 +14,8 @@ from dataflow_dagster.engines.session import Engine, Request, Session
 from dataflow_dagster.media.frames import FrameChoice, read_frames
 from dataflow_dagster.models.declaration import Given
 from dataflow_dagster.models.image_captioner import MOST_UNLIKE_SIDES
-from dataflow_dagster.models.vision_language import Prompt, VisionLanguageModel
+from dataflow_dagster.models.language_model import Prompt
+from dataflow_dagster.models.vision_language import VisionLanguageModel
 from dataflow_dagster.rows import Medium, RowError
 
 MaxPixels = Annotated[
@@ -87,13 +88,15 @@ class VideoCaptioner(VisionLanguageModel):
         """See `Model.open`."""
         return FramesTold(super().open(engine), self.render())
 
-    def _prompt_in_key(self) -> str:
+    def prompt_in_key(self) -> str:
+        """See `VisionLanguageModel.prompt_in_key`."""
         return self.prompt  # the template is among the files that the revision stands for
 
-    def _settings(self) -> LanguageSettings:
-        settings = replace(super()._settings(), add_special_tokens=False)
+    def settings(self, folder: str) -> LanguageSettings:
+        """See `LanguageModel.settings`."""
+        told = replace(super().settings(folder), add_special_tokens=False)
         # Rows kept ready hold their frames: a hundred of them would be gigabytes.
-        return replace(settings, batch_size=min(settings.batch_size, MOST_READY))
+        return replace(told, batch_size=min(told.batch_size, MOST_READY))
 
 
 MOST_READY = 8

@@ -23,8 +23,10 @@ class VLMCaptioner(ImageCaptioner):
         """
         return render_chat(self.folder(), self.prompt, trust_remote_code=self.trust_remote_code)
 
-    def _prompt_in_key(self) -> str:
+    def prompt_in_key(self) -> str:
+        """See `VisionLanguageModel.prompt_in_key`."""
         return self.prompt  # the template is among the files that the revision stands for
 
-    def _settings(self) -> LanguageSettings:
-        return replace(super()._settings(), add_special_tokens=False)
+    def settings(self, folder: str) -> LanguageSettings:
+        """See `LanguageModel.settings`."""
+        return replace(super().settings(folder), add_special_tokens=False)

@@ -151,7 +151,7 @@ def test_every_key_of_the_config_reaches_the_engine() -> None:
         "repetition_penalty": 1.5,
         "max_tokens": 7,
     }
-    settings = LLaVACaptioner.model_validate(changes)._settings()  # noqa: SLF001  # what `open` hands over
+    settings = LLaVACaptioner.model_validate(changes).settings(str(changes["model_path"]))
     reached = {key: getattr(settings, key, None) for key in changes} | {
         key: getattr(settings.sampling, key)
         for key in ("temperature", "top_p", "top_k", "repetition_penalty", "max_tokens")

@@ -19,7 +19,7 @@ def test_it_says_that_it_needs_code_that_comes_with_its_weights() -> None:
 
 def test_the_crops_reach_the_processor_beside_the_users_own_settings() -> None:
     model = Phi3VCaptioner(trust_remote_code=True, num_crops=4, mm_processor_kwargs={"a": 1})
-    assert model._settings().mm_processor_kwargs == {"num_crops": 4, "a": 1}  # noqa: SLF001  # what `open` hands over
+    assert model.settings("weights").mm_processor_kwargs == {"num_crops": 4, "a": 1}
 
 
 def test_transformers_does_not_serve_it() -> None:
