@@ -28,6 +28,7 @@ class AnswerFile:
 
     Attributes:
         gone: Its rows were replaced in this run.
+        rows: As `Origin.rows`; empty: not known, or there are no marks.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class AnswerFile:
         self.folder = folder
         self.gone = False
         self.column = answer_column(asset)
+        self.rows = "" if header is None else header.origin.rows
         self._header = header
         self._keys_path = keys_path
         self._keys: Keys | None = None

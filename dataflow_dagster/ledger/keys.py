@@ -2,15 +2,19 @@
 
 A keys file stands beside its rows file (``result.jsonl.keys``). It is one line of JSON padded to a
 multiple of 8 bytes, then for each good answer, in the order of the rows, its place (int64: the
-byte where its line begins, in parquet its row number), then all their keys (16 bytes each).
+byte where its line begins, in parquet its row number), then all their keys (16 bytes each), and,
+where a line read decides the line written, marks of the lines read (8 bytes each).
 """
 
 from array import array
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from dataflow_dagster.rows import KEY_BYTES, decode, encode
+
+MARK_BYTES = 8
 
 _MOST_HEADER_BYTES = 1 << 20
 _PLACE_BYTES = 8
@@ -23,18 +27,25 @@ class Origin:
     Attributes:
         step: `StepRun.fingerprint`, which every key of the step's rows begins with.
         asset: Names the column the answers stand in.
+        rows: `StepRun.shard_fingerprint`: equal lines read under an equal one made equal lines.
     """
 
     step: str
     asset: str
+    rows: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Places and keys of a file's good answers, in the order of its rows; 24 bytes each."""
+    """Places and keys of a file's good answers, in the order of its rows; 24 or 32 bytes each.
+
+    Attributes:
+        marks: `line_mark` of the line that each answer's row was made of; empty: not known.
+    """
 
     places: "array[int]"
     digests: bytes | bytearray
+    marks: bytes | bytearray = b""
 
     def __len__(self) -> int:
         return len(self.places)
@@ -49,7 +60,7 @@ class KeysHeader:
     """What a keys file says of its rows file.
 
     Attributes:
-        origin: Whose answers they are.
+        origin: Whose answers they are; `rows` is empty where there are no marks.
         size: The rows file's bytes; of another size, it is another file.
         answers: How many there are.
         begins: Where in the keys file places begin.
@@ -61,11 +72,17 @@ class KeysHeader:
     begins: int
 
 
+def line_mark(line: bytes) -> bytes:
+    """8 bytes. Only two lines at one place are compared: of 2**64 changed ones, one looks equal."""
+    return blake2b(line, digest_size=MARK_BYTES).digest()
+
+
 def write_keys(path: Path, rows: Path, origin: Origin, keys: Keys) -> None:
     """Note the keys of the finished file `rows` at `path`, in one step: never seen half."""
     header: dict[str, Any] = {
         "step": origin.step,
         "asset": origin.asset,
+        "rows": origin.rows if keys.marks else "",
         "size": rows.stat().st_size,
         "answers": len(keys),
     }
@@ -76,6 +93,7 @@ def write_keys(path: Path, rows: Path, origin: Origin, keys: Keys) -> None:
         file.write(line)
         file.write(keys.places.tobytes())
         file.write(keys.digests)
+        file.write(keys.marks if origin.rows else b"")
     part.replace(path)
 
 
@@ -85,9 +103,10 @@ def read_header(path: Path, rows: Path) -> KeysHeader | None:
         with path.open("rb") as file:
             line = file.readline(_MOST_HEADER_BYTES)
         told = decode(line)
-        origin = Origin(told["step"], told["asset"])
+        origin = Origin(told["step"], told["asset"], told["rows"])
         header = KeysHeader(origin, told["size"], told["answers"], len(line))
-        whole = header.begins + header.answers * (_PLACE_BYTES + KEY_BYTES)
+        each = _PLACE_BYTES + KEY_BYTES + (MARK_BYTES if origin.rows else 0)
+        whole = header.begins + header.answers * each
         fits = path.stat().st_size == whole and rows.stat().st_size == header.size
     except (OSError, ValueError, TypeError, KeyError):
         return None
@@ -108,4 +127,5 @@ def read_keys(path: Path, header: KeysHeader) -> Keys:
             places.fromfile(file, header.answers)
         except EOFError as short:
             raise ValueError(f"{path} is shorter than it says") from short
-        return Keys(places, file.read())
+        digests = file.read(header.answers * KEY_BYTES)
+        return Keys(places, digests, file.read())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dataflow_dagster.ledger.answer_file import AnswerFile, good_key
 from dataflow_dagster.ledger.earlier import answer_file, earlier_files
 from dataflow_dagster.ledger.key_index import KeyIndex, has_others
-from dataflow_dagster.ledger.keys import Keys, Origin
+from dataflow_dagster.ledger.keys import MARK_BYTES, Keys, Origin
 from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.rows import KEY, KEY_BYTES
 
@@ -81,17 +81,27 @@ class Ledger:
         self._left_index = None
         self._own = self._own_file(target)
         own = [*self._left, *([] if self._own is None else [self._own])]
-        self._cursors = [
-            _Cursor(file, keys.places, keys.digests) for file in own for keys in [file.keys()]
-        ]
+        self._cursors = [self._cursor(file, file.keys()) for file in own]
+
+    def unchanged(self, mark: bytes) -> tuple[bytes, bytes] | None:
+        """The line made of a line with that mark, and its key, if it comes next; it is taken."""
+        for cursor in self._cursors:
+            at = cursor.next
+            if cursor.marks[at * MARK_BYTES : (at + 1) * MARK_BYTES] == mark:
+                digest = cursor.digests[at * KEY_BYTES : (at + 1) * KEY_BYTES]
+                line = cursor.file.line(cursor.places[at])
+                if line is not None and line.endswith(b"}\n") and hexlify(digest) in line:
+                    cursor.next = at + 1
+                    return line, bytes(digest)
+        return None
 
     def following(self, digest: bytes) -> Known | None:
         """The answer under a key, if it comes right after the one taken last; it is taken."""
         for cursor in self._cursors:
-            at, digests = cursor.next, cursor.digests
-            if digests[at : at + KEY_BYTES] == digest:
-                cursor.next += KEY_BYTES
-                return Known(cursor.file, cursor.places[at // KEY_BYTES], digest)
+            at = cursor.next
+            if cursor.digests[at * KEY_BYTES : (at + 1) * KEY_BYTES] == digest:
+                cursor.next = at + 1
+                return Known(cursor.file, cursor.places[at], digest)
         return None
 
     def search(self, digest: bytes) -> Iterator[Known]:
@@ -110,13 +120,13 @@ class Ledger:
     def use(self, found: Known) -> None:
         """An answer that was searched is taken: the next row's is looked for behind it."""
         keys = found.file.keys()
-        following = (bisect_left(keys.places, found.place) + 1) * KEY_BYTES
+        following = bisect_left(keys.places, found.place) + 1
         for cursor in self._cursors:
             if cursor.file is found.file:
                 cursor.next = following
                 return
         own = len(self._left) + (self._own is not None)
-        self._cursors[own:] = [_Cursor(found.file, keys.places, keys.digests, following)]
+        self._cursors[own:] = [self._cursor(found.file, keys, following)]
 
     def holds_others(self, digests: bytes | bytearray) -> bool:
         """Whether the shard's own finished rows have answers under keys not among `digests`."""
@@ -146,6 +156,10 @@ class Ledger:
             return known
         return answer_file(target.path, target.folder, self._origin)
 
+    def _cursor(self, file: AnswerFile, keys: Keys, following: int = 0) -> "_Cursor":
+        marks = keys.marks if file.rows == self._origin.rows else b""
+        return _Cursor(file, keys.places, keys.digests, marks, following)
+
     def _all_files(self) -> list[AnswerFile]:
         own = self._own
         found = earlier_files(self._base_folder, self._origin)
@@ -174,13 +188,15 @@ class _Cursor:
     """Goes through one file's answers in the order of its rows.
 
     Attributes:
-        next: Where in `digests` the key of the next answer begins.
+        marks: Of lines that this run would make the same lines of; empty: not known.
+        next: Which of the answers is the next.
     """
 
     file: AnswerFile
     places: "array[int]"
     digests: bytes | bytearray
-    next: int = 0
+    marks: bytes | bytearray
+    next: int
 
 
 def _index(files: list[AnswerFile], folder: Path) -> KeyIndex:

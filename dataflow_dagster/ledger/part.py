@@ -8,7 +8,7 @@ from types import TracebackType
 
 from dataflow_dagster.formats.parquet import Parquet
 from dataflow_dagster.ledger.flushing import FLUSHER
-from dataflow_dagster.ledger.keys import Keys, Origin, write_keys
+from dataflow_dagster.ledger.keys import MARK_BYTES, Keys, Origin, write_keys
 from dataflow_dagster.ledger.ownership import Ownership, ShardBusyError
 from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.rows import Row, encode
@@ -41,6 +41,7 @@ class PartWriter:
         self._starts = array("q")  # number → byte offset of its line
         self._answered = array("q")  # numbers of good answers, as they arrived
         self._digests = bytearray()  # their keys
+        self._marks = bytearray()  # of the lines they were made of
         self._size = 0
         self._in_order = True
         self._finished = False
@@ -77,17 +78,20 @@ class PartWriter:
         finally:
             self._ownership.release(finished=done)
 
-    def append(self, number: int, row: Row, digest: bytes | None = None) -> None:
+    def append(self, number: int, row: Row, digest: bytes | None = None, mark: bytes = b"") -> None:
         """Write the row that belongs at `number` (from 0) of the shard.
 
         Args:
             number: Its place.
             row: The row.
             digest: Its key, if it holds a good answer.
+            mark: `line_mark` of the line it was made of; given of all rows of a shard or of none.
         """
-        self.append_line(number, encode(row) + b"\n", digest)
+        self.append_line(number, encode(row) + b"\n", digest, mark)
 
-    def append_line(self, number: int, line: bytes, digest: bytes | None = None) -> None:
+    def append_line(
+        self, number: int, line: bytes, digest: bytes | None = None, mark: bytes = b""
+    ) -> None:
         """As `append`, the row being encoded already, its line break included."""
         starts = self._starts
         if number == len(starts):
@@ -97,6 +101,7 @@ class PartWriter:
         if digest is not None:
             self._answered.append(number)
             self._digests += digest
+            self._marks += mark
         self._file.write(line)
         self._size += len(line)
         if self._in_order:
@@ -198,7 +203,8 @@ class PartWriter:
     def _leave_keys(self, places: "array[int]") -> None:
         if self._origin is None:
             return
-        keys = _in_order(self._answered, self._digests, places)
+        arrived = Keys(self._answered, self._digests, self._marks)
+        keys = _in_order(arrived, places)
         write_keys(self._shard.keys_path, self._shard.path, self._origin, keys)
 
 
@@ -215,15 +221,22 @@ def tidy(shard: Shard) -> None:
     ownership.release(finished=True)
 
 
-def _in_order(answered: "array[int]", digests: bytearray, places: "array[int]") -> Keys:
-    """The keys in the order of rows. They arrived in any."""
+def _in_order(arrived: Keys, places: "array[int]") -> Keys:
+    """The keys in the order of rows, which they arrived in any, told by number.
+
+    Args:
+        arrived: Numbers in place of places.
+        places: Number → place.
+    """
     import numpy as np
 
-    numbers = np.frombuffer(answered, np.int64)
+    numbers = np.frombuffer(arrived.places, np.int64)
     order = np.argsort(numbers, kind="stable")
     begins = np.frombuffer(places, np.int64)[numbers[order]]
-    keys = np.frombuffer(digests, "V16")[order]
-    return Keys(array("q", begins.tobytes()), keys.tobytes())
+    keys = np.frombuffer(arrived.digests, "V16")[order].tobytes()
+    marks = np.frombuffer(arrived.marks, f"V{MARK_BYTES}")
+    all_marked = len(marks) == len(numbers)
+    return Keys(array("q", begins.tobytes()), keys, marks[order].tobytes() if all_marked else b"")
 
 
 def _keep_interrupted(shard: Shard) -> None:

@@ -42,6 +42,11 @@ class Shard:
         return self.path.parent if self.key is None else self.path.parent.parent
 
     @property
+    def is_jsonl(self) -> bool:
+        """Its rows are lines."""
+        return self.path.suffix == ".jsonl"
+
+    @property
     def part_path(self) -> Path:
         """Rows as they arrive; always jsonl."""
         return self.path.with_name(self.path.stem + ".part")
@@ -109,28 +114,49 @@ class Shard:
             BrokenShardError: The file is missing or a line of it is damaged.
         """
         if not self.path.exists():
-            raise BrokenShardError(f"{self.path} is missing: materialize the asset above first")
-        yield from self._jsonl_rows() if self.path.suffix == ".jsonl" else self._read_rows()
+            raise self._missing()
+        yield from self._jsonl_rows() if self.is_jsonl else self._read_rows()
+
+    def lines(self) -> Iterator[bytes]:
+        """The rows of a jsonl shard as they stand in it: our own, none longer than memory.
+
+        Raises:
+            BrokenShardError: The file is missing.
+        """
+        if not self.path.exists():
+            raise self._missing()
+        with self.path.open("rb", buffering=_BUFFER_BYTES) as file:
+            for line in file:
+                if not line.isspace():
+                    yield line
+
+    def row_of(self, line: bytes, number: int) -> Row:
+        """One of `lines` as a row; `number` counts them from 0.
+
+        Raises:
+            BrokenShardError: It is damaged.
+        """
+        try:
+            row = decode(line)
+        except ValueError as wrong:
+            raise self._damaged(f"line {number + 1}: {wrong}") from wrong
+        if not isinstance(row, dict):
+            raise self._damaged(f"line {number + 1}: not an object")
+        return row
 
     def _jsonl_rows(self) -> Iterator[Row]:
-        """As `_read_rows`, in a third of its time: the lines are our own, no longer than memory."""
-        with self.path.open("rb", buffering=_BUFFER_BYTES) as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    row = decode(line)
-                except ValueError as wrong:
-                    if line.isspace():
-                        continue
-                    raise self._damaged(f"line {number}: {wrong}") from wrong
-                if not isinstance(row, dict):
-                    raise self._damaged(f"line {number}: not an object")
-                yield row
+        """As `_read_rows`, in a third of its time."""
+        for number, line in enumerate(self.lines()):
+            yield self.row_of(line, number)
 
     def _read_rows(self) -> Iterator[Row]:
         for row in lookup.read(self.path):
             if isinstance(row, RowError):
                 raise self._damaged(row.message)
             yield row
+
+    def _missing(self) -> BrokenShardError:
+        return BrokenShardError(f"{self.path} is missing: materialize the asset above first")
 
     def _damaged(self, reason: str) -> BrokenShardError:
         said = f"{self.path} is damaged ({reason}): delete it and materialize again"

@@ -70,7 +70,7 @@ class StepRun:
         self.shard_fingerprint = fingerprint([self.fingerprint, self.inputs.settings()])
         self.proven = False
         self.failures = Counter[str]()
-        self.origin = Origin(self.fingerprint, step.asset)
+        self.origin = Origin(self.fingerprint, step.asset, self.shard_fingerprint)
         base_folder = Layout(pipeline).base_folder
         self.ledger = None if recompute else Ledger(base_folder, self.origin)
         self._fetched = False

@@ -45,6 +45,7 @@ class Work(NamedTuple):
             medium, or `error` tells why not.
         digest: The key that its answer will have, 16 bytes; empty: it gets none.
         error: Why the row's input cannot be used.
+        mark: `line_mark` of the line read, where that decides the answer; else empty.
     """
 
     number: int
@@ -54,6 +55,7 @@ class Work(NamedTuple):
     value: str | None = None
     digest: bytes = b""
     error: RowError | None = None
+    mark: bytes = b""
 
 
 class InputReader:
@@ -114,6 +116,11 @@ class InputReader:
             "seed": [self._seed, self._identity],
         }
 
+    @property
+    def decided_by_lines(self) -> bool:
+        """Whether a line read, and nothing else on the disk, decides one key: that of its row."""
+        return self._reads == "text" and self._repeats == 1 and not self._takes_row
+
     def looked_up(self, rows: Iterator[Row]) -> Iterator[Row]:
         """The same rows, of which those that come next have their media asked for together."""
         if self._reads == "text":
@@ -134,10 +141,10 @@ class InputReader:
         except RowError:
             return None
 
-    def read(self, row: Row, number: int) -> Iterable[Work]:
-        """The ``repeat_time`` output rows of the `number`-th row read."""
+    def read(self, row: Row, number: int, mark: bytes = b"") -> Iterable[Work]:
+        """The ``repeat_time`` output rows of the `number`-th row read, `mark` being its line's."""
         if self._repeats == 1:
-            return (self._work(row, number, 0),)
+            return (self._work(row, number, 0, mark),)
         first = number * self._repeats
         return (self._work(row, first + repeat, repeat) for repeat in range(self._repeats))
 
@@ -158,7 +165,7 @@ class InputReader:
             columns=self._own_columns(work.row),
         )
 
-    def _work(self, row: Row, number: int, repeat: int) -> Work:
+    def _work(self, row: Row, number: int, repeat: int, mark: bytes = b"") -> Work:
         copy = row.copy()
         if self._repeats > 1:
             copy[ID] = repeat_id(row[ID], repeat)
@@ -178,7 +185,8 @@ class InputReader:
         told, stamp = (value, "") if self._reads == "text" else self._medium(row, value)
         if self._reads_too is not None or self._columns:
             stamp += self._beside(row)
-        return Work(number, copy, of, repeat, value, key(self._state, of, repeat, told, stamp))
+        digest = key(self._state, of, repeat, told, stamp)
+        return Work(number, copy, of, repeat, value, digest, mark=mark)
 
     def _by_row(self, work: Work) -> Work:
         """Work whose key all of the row decides, the bytes of its picture too."""

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any
 
 from dataflow_dagster.engines.session import Answer, Answered, Request
+from dataflow_dagster.ledger.keys import line_mark
 from dataflow_dagster.ledger.ledger import Known
 from dataflow_dagster.ledger.manifest import Manifest, Tally
 from dataflow_dagster.ledger.part import PartWriter, RowsMismatchError
@@ -122,10 +123,10 @@ class ShardRun:
     def _open_work(self) -> Iterator[Work]:
         """Rows that need the engine; all others are settled on the way."""
         read, tally = self._run.inputs.read, self._tally
-        for number, row in enumerate(self._run.inputs.looked_up(self._source.rows())):
+        for number, row, mark in self._rows():
             if not number % _TELL_ROWS:
                 self._tell()
-            for work in read(row, number):
+            for work in read(row, number, mark):
                 tally.rows += 1
                 if work.digest:
                     if not self._reuse(work):
@@ -140,6 +141,31 @@ class ShardRun:
                 else:
                     tally.skipped += 1
                     self._part.append(work.number, work.row)
+
+    def _rows(self) -> Iterator[tuple[int, Row, bytes]]:
+        """Rows read, their numbers, and the marks of their lines."""
+        inputs, source = self._run.inputs, self._source
+        if self._writes == "text" and inputs.decided_by_lines and source.is_jsonl:
+            yield from self._changed_rows()
+            return
+        for number, row in enumerate(inputs.looked_up(source.rows())):
+            yield number, row, b""
+
+    def _changed_rows(self) -> Iterator[tuple[int, Row, bytes]]:
+        """Rows whose lines are not as they were; what was made of the others is copied."""
+        ledger, source = self._ledger, self._source
+        for number, line in enumerate(source.lines()):
+            mark = line_mark(line)
+            known = None if ledger is None else ledger.unchanged(mark)
+            if known is None:
+                yield number, source.row_of(line, number), mark
+                continue
+            self._part.append_line(number, *known, mark)
+            self._tally.rows += 1
+            self._tally.reused += 1
+            self._run.proven = True
+            if not number % _TELL_ROWS:
+                self._tell()
 
     def _pause(self) -> None:
         """The engine asks for more and may be long: what it gave goes to disk before, if it is new.
@@ -174,7 +200,7 @@ class ShardRun:
         line = self._line_of(work, known)
         if line is None:
             return False
-        self._part.append_line(work.number, line, work.digest)
+        self._part.append_line(work.number, line, work.digest, work.mark)
         self._tally.reused += 1
         self._run.proven = True
         return True
@@ -218,7 +244,7 @@ class ShardRun:
         self._tally.computed += 1
         self._tally.tokens += value.get("prompt_tokens", 0) + value.get("completion_tokens", 0)
         self._run.proven = True
-        self._part.append(work.number, self._answered(work, value), work.digest)
+        self._part.append(work.number, self._answered(work, value), work.digest, work.mark)
 
     def _answered(self, work: Work, value: dict[str, Any]) -> Row:
         """The row, ending in its key, the step's answer, and what is newest by it."""

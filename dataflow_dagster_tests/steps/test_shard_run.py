@@ -216,7 +216,9 @@ def test_the_reader_runs_no_further_ahead_than_the_pool_holds(
     )
     with StepRun(pipeline, pipeline.steps[0]) as run:
         reading = run.inputs.read
-        monkeypatch.setattr(run.inputs, "read", lambda row, n: (next(read), reading(row, n))[1])
+        monkeypatch.setattr(
+            run.inputs, "read", lambda row, n, mark: (next(read), reading(row, n, mark))[1]
+        )
         manifest = run.answer_shard(layout.shard(RAW_META), layout.shard(pipeline.steps[0].asset))
     assert manifest.tally.rows == 500
     assert max(ahead) <= most
