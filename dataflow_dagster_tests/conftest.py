@@ -4,7 +4,7 @@ import pytest
 
 from dataflow_dagster import registry
 from dataflow_dagster_tests.processes import Children
-from dataflow_dagster_tests.toys.models import Filmer, Namer, Painter, Shouter, Watcher
+from dataflow_dagster_tests.toys.models import Filmer, Namer, Painter, Shouter, Wanderer, Watcher
 
 
 @pytest.fixture
@@ -18,5 +18,5 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     """The toys under the step type ``Toy``, for one test."""
     monkeypatch.setattr(registry, "_MODELS", {**registry.models()})
     monkeypatch.setattr(registry, "_ALIASES", {**registry._ALIASES})  # noqa: SLF001  # restored
-    for toy in (Filmer, Namer, Painter, Shouter, Watcher):
+    for toy in (Filmer, Namer, Painter, Shouter, Wanderer, Watcher):
         registry.register("Toy")(toy)

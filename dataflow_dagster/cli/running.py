@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from dataflow_dagster.cli.watching import watched
+from dataflow_dagster.factory.executors import placed
 from dataflow_dagster.factory.partitions import (
     range_tags,
     register_shards,
@@ -21,6 +22,7 @@ from dataflow_dagster.factory.partitions import (
 from dataflow_dagster.factory.pipeline import job_name, pipeline_definitions
 from dataflow_dagster.factory.processes import STEP_PROCESSES
 from dataflow_dagster.formats.format import InputError
+from dataflow_dagster.schema.errors import PipelineError, Problem
 from dataflow_dagster.schema.loading import load_pipeline
 from dataflow_dagster.schema.pipeline import PipelineSpec
 
@@ -47,7 +49,7 @@ class RunRequest:
 
     def pipeline(self) -> PipelineSpec:
         """The pipeline as it is to run."""
-        pipeline = load_pipeline(self.config)
+        pipeline = placed(load_pipeline(self.config), os.environ)
         return pipeline if self.limit is None else pipeline.limited(self.limit)
 
 
@@ -64,14 +66,16 @@ def run_pipeline(request: RunRequest) -> list[dg.JobExecutionResult]:
     Raises:
         UnknownPartitionError: A shard was asked for that is none.
         InputError: Shards are files, and there are none.
-        PipelineError: Shards are files, and a variable of the YAML is not set.
+        PipelineError: Shards are files, and a variable of the YAML is not set; or steps run on Ray,
+            and ``DAGSTER_HOME`` is not set.
     """
     pipeline = request.pipeline()
-    of = {"config": str(request.config.absolute()), "limit": request.limit}
+    folder = str(Path.cwd())
+    of = {"config": str(request.config.absolute()), "limit": request.limit, "folder": folder}
     job = dg.build_reconstructable_job(__name__, "rebuild_job", reconstructable_kwargs=of)
     run_config = _run_config(pipeline, request)
     results: list[dg.JobExecutionResult] = []
-    with _instance() as instance:
+    with _instance(pipeline) as instance:
         runs = _runs(pipeline, request, instance)
         with watched(pipeline):  # once: steps' processes come of one that keeps its environment
             for tags in runs:
@@ -114,28 +118,40 @@ def _wanted(pipeline: PipelineSpec, keys: list[str], request: RunRequest) -> lis
     return found
 
 
-def rebuild_job(config: str, limit: int | None) -> dg.JobDefinition:
-    """The pipeline's job, built anew in each step's process."""
+def rebuild_job(config: str, limit: int | None, folder: str) -> dg.JobDefinition:
+    """The pipeline's job, built anew in each step's process.
+
+    Args:
+        config: The pipeline's YAML.
+        limit: As in `RunRequest`.
+        folder: Where the run was asked for, and where relative paths start: Ray begins processes
+            elsewhere.
+    """
+    os.chdir(folder)
     pipeline = RunRequest(Path(config), limit=limit).pipeline()
     return pipeline_definitions(pipeline).resolve_job_def(job_name(pipeline))
 
 
 def _run_config(pipeline: PipelineSpec, request: RunRequest) -> dict[str, Any]:
     assets = ["raw_meta", *(step.asset for step in pipeline.steps), "results"]
+    on_ray = pipeline.executor == "ray"
     options = {"config": {"recompute": request.recompute, "retry_failed": request.retry_failed}}
     return {
         "ops": {f"{pipeline.name}__{asset}": options for asset in assets},
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-        "execution": {"config": {"multiprocess": STEP_PROCESSES}},
+        "execution": {"config": {} if on_ray else {"multiprocess": STEP_PROCESSES}},
     }
 
 
 @contextmanager
-def _instance() -> Generator[dg.DagsterInstance]:
+def _instance(pipeline: PipelineSpec) -> Generator[dg.DagsterInstance]:
     if os.environ.get("DAGSTER_HOME"):
         with _persistent_instance() as instance:
             yield instance
         return
+    if pipeline.executor == "ray":
+        told = "steps on Ray write their events to the storage of DAGSTER_HOME, which is not set"
+        raise PipelineError(pipeline.path, [Problem(None, None, "", told)])
     quiet = {
         "python_logs": {"python_log_level": "CRITICAL"},
         "telemetry": {"enabled": False},

@@ -29,7 +29,7 @@ LOOK_EVERY_S = 0.2
 @contextmanager
 def watched(pipeline: PipelineSpec) -> Generator[None]:
     """Draw bars on standard error while the pipeline runs."""
-    with tempfile.TemporaryDirectory() as folder, _environment(PROGRESS_FOLDER, folder):
+    with _told_folder(pipeline) as folder, _environment(PROGRESS_FOLDER, folder):
         bars = _Bars(pipeline, Path(folder))
         stop = threading.Event()
         thread = threading.Thread(target=bars.draw_until, args=(stop,), daemon=True)
@@ -40,6 +40,15 @@ def watched(pipeline: PipelineSpec) -> Generator[None]:
             finally:
                 stop.set()
                 thread.join()
+
+
+def _told_folder(pipeline: PipelineSpec) -> "tempfile.TemporaryDirectory[str]":
+    """Where steps tell how far they are: on Ray in ``base_folder``, which all nodes see."""
+    if pipeline.executor != "ray":
+        return tempfile.TemporaryDirectory()
+    base = Path(pipeline.with_environment(os.environ).base_folder).absolute()
+    base.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(dir=base, prefix=".progress_")
 
 
 class _Bars:

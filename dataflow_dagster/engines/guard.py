@@ -7,7 +7,6 @@ a lease on a GPU lasts as long as the GPU is in use.
 """
 
 import contextlib
-import multiprocessing
 import os
 import select
 import signal
@@ -57,18 +56,19 @@ class Guard:
 
 
 @contextmanager
-def guarded() -> Generator[Guard | None]:
-    """Guard a process that Dagster started for a step, against its own end and its run's.
+def guarded(parent: int | None) -> Generator[Guard | None]:
+    """Guard a process that was started for a step, against its own end and its parent's.
+
+    Args:
+        parent: None where this is no process of a step's own but a person's shell or notebook.
 
     Yields:
-        None where this is no process of a step's own but a person's shell or notebook, or where
-            the system is not Linux.
+        None where there is no parent, or where the system is not Linux.
     """
-    parent = multiprocessing.parent_process()
-    if parent is None or parent.pid is None or sys.platform != "linux":
+    if parent is None or sys.platform != "linux":
         yield None
         return
-    guard = Guard(parent.pid)
+    guard = Guard(parent)
     try:
         yield guard
     finally:

@@ -9,6 +9,7 @@ import dagster as dg
 from dataflow_dagster.factory.automation import condition_of
 from dataflow_dagster.factory.checks import AssetChecks
 from dataflow_dagster.factory.description import code_reference, described, kinds
+from dataflow_dagster.factory.executors import NODE_LOST
 from dataflow_dagster.factory.partitions import backfill_policy, partitions_of
 from dataflow_dagster.factory.running import Materialization, RunOptions
 from dataflow_dagster.factory.versions import code_versions
@@ -99,8 +100,8 @@ class PipelineAssets:
                 **code_reference(pipeline, line),
             },
             pool=None if resources is None else resources.pool,
-            retry_policy=dg.RetryPolicy(max_retries=retries) if retries else None,
-            op_tags={} if resources is None else op_tags(resources),
+            retry_policy=_retry_policy(pipeline, retries),
+            op_tags=op_tags(resources or Resources(), pipeline.executor),
             check_specs=AssetChecks(key, pipeline, name).specs(),
         )
         run = Materialization(pipeline, name, io_key, writer).run
@@ -124,6 +125,12 @@ def _next(run: Run) -> Callable[..., Any]:
         yield from run(context, config, rows)
 
     return materialize
+
+
+def _retry_policy(pipeline: PipelineSpec, retries: int) -> dg.RetryPolicy | None:
+    if pipeline.executor == "ray":
+        return NODE_LOST
+    return dg.RetryPolicy(max_retries=retries) if retries else None
 
 
 def _definition_metadata(stem: str, resources: Resources | None) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import dagster as dg
 
 from dataflow_dagster.factory.agreement import clashing_folders
+from dataflow_dagster.factory.executors import location_executor, placed
 from dataflow_dagster.factory.pipeline import pipeline_definitions
-from dataflow_dagster.factory.processes import step_executor
 from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster.schema.loading import load_pipeline
 from dataflow_dagster.schema.pipeline import PipelineSpec
@@ -28,7 +28,7 @@ def build_definitions(path: str | Path, *, root: Path | None = None) -> dg.Defin
     Raises:
         PipelineError: All that is wrong with the file, by line and key.
     """
-    pipeline = load_pipeline(Path(path))
+    pipeline = placed(load_pipeline(Path(path)), os.environ)
     _warn(pipeline, os.environ)
     return pipeline_definitions(pipeline if root is None else rooted(pipeline, root))
 
@@ -42,7 +42,7 @@ def merged_definitions(files: Iterable[Path], environ: Mapping[str, str]) -> dg.
     broken: dict[str, str] = {}
     for file in files:
         try:
-            pipeline = load_pipeline(file)
+            pipeline = placed(load_pipeline(file), environ)
             clashing_folders(pipeline, loaded)
         except PipelineError as error:
             _log.error("pipeline not loaded:\n%s", error)
@@ -51,7 +51,7 @@ def merged_definitions(files: Iterable[Path], environ: Mapping[str, str]) -> dg.
             _warn(pipeline, environ)
             loaded.append(pipeline)
     metadata = {"broken_pipelines": broken} if broken else {}
-    told = dg.Definitions(metadata=metadata, executor=step_executor())
+    told = dg.Definitions(metadata=metadata, executor=location_executor(loaded))
     return dg.Definitions.merge(told, *map(pipeline_definitions, loaded))
 
 

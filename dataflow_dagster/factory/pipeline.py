@@ -4,6 +4,7 @@ import dagster as dg
 
 from dataflow_dagster.factory.assets import PipelineAssets
 from dataflow_dagster.factory.automation import automation_sensor, schedule_of
+from dataflow_dagster.factory.executors import job_executor
 from dataflow_dagster.factory.registration import register_job
 from dataflow_dagster.factory.watching import watch_sensor
 from dataflow_dagster.io_managers.files import IO_MANAGERS
@@ -19,6 +20,7 @@ def pipeline_definitions(pipeline: PipelineSpec) -> dg.Definitions:
         job_name(pipeline),
         selection=dg.AssetSelection.groups(pipeline.name),
         description=f"All assets of {pipeline.path}",
+        executor_def=job_executor(pipeline),
     )
     sensors = [watch_sensor(pipeline, job)] if pipeline.watch is not None else []
     conditions = [automation_sensor(pipeline)] if pipeline.automation is not None else []

@@ -57,7 +57,7 @@ TOLD_PLAINLY = (
 )
 """Errors whose message says all a person needs; the run shows it without our call stack."""
 
-WORTH_A_RETRY = (EngineDiedError, OSError, StalledError)
+WORTH_A_RETRY = (EngineDiedError, OSError, ShardBusyError, StalledError)
 """Those of them that another try, by a retry policy, may be spared."""
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dataflow_dagster.engines.guard import guarded
 from dataflow_dagster.factory.partitions import place_of
+from dataflow_dagster.factory.processes import step_parent
 from dataflow_dagster.factory.reporting import StepReport
 from dataflow_dagster.gallery.index import write_index
 from dataflow_dagster.gallery.page import write_page
@@ -111,7 +112,7 @@ def step_writer(step: StepSpec) -> Writer:
         job.expect(step.config.repeat_time)
         with (
             set_variables(ready.resources.variables()),
-            guarded() as guard,
+            guarded(step_parent()) as guard,
             leased_gpus(
                 ready.resources.gpus,
                 job.report.say,

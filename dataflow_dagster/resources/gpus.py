@@ -19,6 +19,9 @@ DEVICES_VARIABLE: Final = "DATAFLOW_GPUS"
 
 VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 
+RAY_JOB: Final = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set by Ray in each process that it begins for a job (ray/_private/runtime_env/constants.py)."""
+
 
 class TooFewGpusError(Exception):
     """A step asks for more GPUs than this machine has."""
@@ -66,8 +69,12 @@ def leased_gpus(
 
 
 def machine_gpus() -> list[str]:
-    """Devices that may be leased: ``DATAFLOW_GPUS``, else ``CUDA_VISIBLE_DEVICES``, else all."""
-    for variable in (DEVICES_VARIABLE, VISIBLE):
+    """Devices that may be leased: ``DATAFLOW_GPUS``, else ``CUDA_VISIBLE_DEVICES``, else all.
+
+    In a job of Ray's the other way round: the visible ones are those that Ray chose for it.
+    """
+    variables = (DEVICES_VARIABLE, VISIBLE)
+    for variable in reversed(variables) if RAY_JOB in os.environ else variables:
         named = os.environ.get(variable)
         if named is not None:
             return [device.strip() for device in named.split(",") if device.strip()]

@@ -1,7 +1,8 @@
 """``python -m dataflow_dagster_tests.engines.guarded TRACE HOW``: a step's process and its parent.
 
-It is begun as Dagster begins a step, holds GPU 0, and has a child that never ends by itself. HOW it
-goes on: ``stays``, or ``ends`` at once.
+It is begun as Dagster begins a step, or by the command itself where ``DAGSTER_RUN_STEP_KEY`` is
+set, as on Ray. It holds GPU 0, and has a child that never ends by itself. HOW it goes on:
+``stays``, or ``ends`` at once.
 """
 
 import multiprocessing
@@ -12,11 +13,12 @@ import time
 from pathlib import Path
 
 from dataflow_dagster.engines.guard import guarded
+from dataflow_dagster.factory.processes import STEP_VARIABLE, step_parent
 from dataflow_dagster.resources.gpus import leased_gpus
 
 
 def step(trace: str, how: str) -> None:
-    with guarded() as guard:
+    with guarded(step_parent()) as guard:
         assert guard is not None
         with leased_gpus(1, print, keep=guard.keep):
             child = subprocess.Popen(["sleep", "1000"])
@@ -32,6 +34,9 @@ def step(trace: str, how: str) -> None:
 
 
 if __name__ == "__main__":
-    process = multiprocessing.get_context("forkserver").Process(target=step, args=sys.argv[1:3])
-    process.start()
-    process.join()
+    if STEP_VARIABLE in os.environ:
+        step(*sys.argv[1:3])
+    else:
+        process = multiprocessing.get_context("forkserver").Process(target=step, args=sys.argv[1:3])
+        process.start()
+        process.join()

@@ -82,6 +82,20 @@ def test_a_parent_killed_takes_all_of_it_along(start: Start, tmp_path: Path) -> 
     assert within(10, lambda: not alive(*all_of_it))
 
 
+def test_a_step_begun_by_a_command_ends_with_the_shell_that_ray_begins_it_by(
+    tmp_path: Path,
+) -> None:
+    extra = {"DATAFLOW_GPUS": "0", "TMPDIR": str(tmp_path), "DAGSTER_RUN_STEP_KEY": "a_step"}
+    command = (
+        f"{sys.executable} -m dataflow_dagster_tests.engines.guarded {tmp_path}/trace stays; :"
+    )
+    with subprocess.Popen(["sh", "-c", command], env=environment(tmp_path, extra)) as shell:
+        all_of_it = processes(lines(tmp_path, 1)[0])
+        assert shell.pid not in all_of_it
+        shell.kill()
+    assert within(10, lambda: not alive(*all_of_it))
+
+
 def test_what_was_forgotten_is_ended_and_the_process_goes_on(start: Start, tmp_path: Path) -> None:
     start("ends")
     told = lines(tmp_path, 2)

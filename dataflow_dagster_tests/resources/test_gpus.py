@@ -134,6 +134,17 @@ def test_devices_are_those_named_for_us_else_those_visible(monkeypatch: pytest.M
     assert machine_gpus() == ["1"]
 
 
+def test_in_a_job_of_rays_the_devices_are_those_that_ray_chose(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    monkeypatch.setenv("DATAFLOW_GPUS", "0,1,2,3")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert machine_gpus() == ["3"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")  # a run's own process, for which no GPU was asked
+    assert machine_gpus() == ["0", "1", "2", "3"]
+
+
 @pytest.mark.usefixtures("toys", "gpus")
 def test_a_step_sees_its_device_before_its_model_opens(tmp_path: Path) -> None:
     trace = tmp_path / "trace"

@@ -1,3 +1,4 @@
+import json
 import os
 
 import pytest
@@ -38,3 +39,29 @@ def test_dagsters_executor_for_kubernetes_reads_them() -> None:
     assert asked.requests == {"nvidia.com/gpu": "2", "memory": "32Gi", "cpu": "0.5"}
     assert asked.limits == {"nvidia.com/gpu": "2", "memory": "32Gi"}
     assert get_user_defined_k8s_config(op_tags(Resources(gpus=0))).container_config == {}
+
+
+def options(resources: Resources) -> dict[str, float]:
+    return json.loads(op_tags(resources, "ray")["dagster-ray/config"])
+
+
+def test_a_step_on_ray_asks_for_what_it_states_and_for_a_core_where_it_states_none() -> None:
+    assert options(Resources()) == {"num_cpus": 1.0}
+    assert options(Resources(gpus=0)) == {"num_cpus": 1.0, "num_gpus": 0}
+    asked = options(Resources(gpus=8, cpus=0.5, memory="32Gi", pool="gpu"))
+    assert asked == {"num_cpus": 0.5, "num_gpus": 8, "memory": 32 << 30}
+    assert "dagster-ray/config" not in op_tags(Resources(gpus=1))
+
+
+@pytest.mark.parametrize(
+    ("quantity", "size"),
+    [
+        ("500M", 500_000_000),
+        ("1.5Ki", 1536),
+        ("1e9", 10**9),
+        ("2E", 2 * 10**18),
+        ("1000000", 10**6),
+    ],
+)
+def test_memory_reaches_ray_in_bytes(quantity: str, size: int) -> None:
+    assert options(Resources(memory=quantity))["memory"] == size

@@ -166,3 +166,28 @@ class Shouter(Toy):
 
     def answer(self, request: Request) -> Answer | RowError:
         return Answer(text=request.prompt.upper())
+
+
+class Wanderer(Shouter):
+    """A `Shouter` that tells where it is opened, and waits in the middle of its rows.
+
+    Attributes:
+        waits_for: A file; without it a row whose text ends with `waits_at` is not answered.
+        waits_at: See there.
+    """
+
+    outside_key: ClassVar[frozenset[str]] = Shouter.outside_key | {"waits_for", "waits_at"}
+
+    waits_for: str | None = None
+    waits_at: str = "."
+
+    def note(self, line: str) -> None:
+        node = Path(os.environ.get("TMPDIR", "")).name
+        super().note(f"{line} node {node} process {os.getpid()} at {time.time()}")
+
+    def answer(self, request: Request) -> Answer | RowError:
+        while self.waits_for is not None and request.prompt.endswith(self.waits_at):
+            if Path(self.waits_for).exists():
+                break
+            time.sleep(0.05)
+        return super().answer(request)

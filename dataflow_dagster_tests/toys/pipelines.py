@@ -14,6 +14,7 @@ from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster_tests.toys.models import COLORS
 
 SHOUT: dict[str, Any] = {"type": "Toy", "name": "Shouter"}
+WANDER: dict[str, Any] = {"type": "Toy", "name": "Wanderer"}
 NAME: dict[str, Any] = {"type": "Toy", "name": "Namer"}
 PAINT: dict[str, Any] = {"type": "Toy", "name": "Painter"}
 FILM: dict[str, Any] = {"type": "Toy", "name": "Filmer"}

@@ -1,0 +1,145 @@
+"""A real Ray cluster of local processes: a head and two workers, with its token asked for."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psutil
+import pytest
+
+from dataflow_dagster.factory.loading import build_definitions
+from dataflow_dagster.factory.partitions import shard_key
+from dataflow_dagster.steps.layout import Layout
+from dataflow_dagster_tests.clusters.backfills import ask_for, daemon, settings, state, wait_for
+from dataflow_dagster_tests.clusters.cluster import RayCluster, ray_cluster
+from dataflow_dagster_tests.requirements import require
+from dataflow_dagster_tests.toys.pipelines import (
+    WANDER,
+    pipeline,
+    read_rows,
+    text_rows,
+    with_config,
+    write_pipeline,
+)
+from dataflow_dagster_tests.toys.runs import materialize
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+
+SHARDS = 3
+ROWS = text_rows(SHARDS * 10)
+MIDDLE = "5"  # rows 5, 15 and 25
+KEYS = [shard_key(part, SHARDS) for part in range(SHARDS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A line of a `Wanderer`'s trace."""
+
+    devices: str
+    node: str
+    process: int
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayCluster]:
+    require("ray.dashboard", "pip install -e '.[ray]'")
+    require("dagster_ray", "pip install -e '.[ray]'")
+    with ray_cluster(2, 2) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def from_the_shell(
+    cluster: RayCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, "subprocess.Popen[str]"]]:
+    """A run of the command line, which goes on beside the other test."""
+    folder = tmp_path_factory.mktemp("shell")
+    step = with_config({**WANDER, "resources": {"gpus": 0}}, trace=str(folder / "trace"))
+    path = write_pipeline(folder, [step], executor="ray", base_folder="base", save_folder="out")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dataflow_dagster", "run", "--config", path.name],
+        env=settings(cluster, folder),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    yield folder, process
+    process.kill()
+    process.communicate()
+
+
+def opened(trace: Path) -> list[Opened]:
+    lines = trace.read_text().splitlines() if trace.exists() else []
+    parts = [line.split(" ") for line in lines if line.startswith("open ")]
+    return [Opened(part[1], part[3], int(part[5])) for part in parts]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Rows of each step and of the results, by path."""
+    found = [*folder.glob("base/*/*/*.jsonl"), *folder.glob("out/**/*.jsonl")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+@pytest.mark.usefixtures("toys", "from_the_shell")
+def test_a_node_that_dies_in_the_middle_of_a_backfill_loses_and_doubles_nothing(
+    cluster: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace, go_on = tmp_path / "trace", tmp_path / "go_on"
+    waiting = with_config(WANDER, trace=str(trace), waits_for=str(go_on), waits_at=MIDDLE)
+    step = {**waiting, "resources": {"gpus": 1}}
+    keys: dict[str, Any] = {"rows": ROWS, "shards": SHARDS, "shards_per_run": 1}
+    path = write_pipeline(tmp_path, [step], **keys)
+    variables = settings(cluster, tmp_path) | {
+        "DATAFLOW_EXECUTOR": "ray",
+        "DATAFLOW_PIPELINES": str(path),
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with dg.DagsterInstance.get() as instance:
+        of = pipeline(tmp_path, [step], **keys)
+        assert materialize(of, instance=instance, keys=KEYS, assets=["raw_meta"]).success
+        ask_for(instance, build_definitions(path), ["demo", "texts"], KEYS)
+        with daemon(tmp_path, variables):
+            wait_for(lambda: len(opened(trace)) == SHARDS, 120)
+            began = opened(trace)
+            assert {one.node for one in began} == {"a", "b"}
+            assert len({(one.node, one.devices) for one in began}) == SHARDS
+            nodes = [one.node for one in began]
+            lost = max(nodes, key=nodes.count)
+            cluster.kill(lost)
+            killed = [one.process for one in began if one.node == lost]
+            wait_for(lambda: not any(map(psutil.pid_exists, killed)), 10)
+            go_on.touch()
+            wait_for(lambda: state(instance).startswith(("COMPLETED", "FAILED")), 150)
+        assert state(instance) == "COMPLETED_SUCCESS"
+        assert materialize(of, instance=instance, keys=KEYS, assets=["results"]).success
+    again = opened(trace)[SHARDS:]
+    assert len(again) == len(killed)
+    assert {one.node for one in again} == {"a", "b"} - {lost}
+
+    tallies = [Layout(of).shard("texts", key).manifest() for key in KEYS]
+    reused = sorted(tally.tally.reused for tally in tallies if tally is not None)
+    assert reused == [0] * (SHARDS - len(killed)) + [5] * len(killed)
+    undisturbed = tmp_path / "undisturbed"
+    undisturbed.mkdir()
+    assert materialize(pipeline(undisturbed, [WANDER], **keys), keys=KEYS).success
+    assert files(tmp_path / "demo") == files(undisturbed / "demo")
+
+
+def test_a_run_of_the_shell_sends_its_steps_to_the_cluster(
+    from_the_shell: tuple[Path, "subprocess.Popen[str]"],
+) -> None:
+    folder, process = from_the_shell
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    (one,) = opened(folder / "trace")
+    assert one.node in {"a", "b"}
+    assert one.devices == ""  # `gpus: 0` hides them
+    texts = [row["text"] for row in read_rows(folder / "out/result.jsonl")]
+    assert texts == [f"ROW {number}" for number in range(4)]
+    assert not list((folder / "base").glob(".progress*"))
