@@ -6,12 +6,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dataflow_dagster.media.frame_stack import FrameStack
 from dataflow_dagster.media.video_files import opened_video
 from dataflow_dagster.media.video_reader import VideoReader
 from dataflow_dagster.rows import RowError
 
 if TYPE_CHECKING:
-    from av.video.frame import VideoFrame
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
     from numpy import ndarray
 
 _SHORTER_BY_S = 0.25
@@ -92,51 +94,51 @@ def read_frames(
         reader = VideoReader(container, stream)
         if reader.first is None:
             raise RowError("corrupt_video", f"{path}: none of its frames can be decoded")
-        last, base = reader.last(), reader.time_base
-        begin, finish = _between(path, reader.first, last, base, (start, end))
-        times = choice.times(begin, finish, 1 / base)
-        aspect = stream.sample_aspect_ratio
-        shown = _shown(reader, times, aspect, choice.max_pixels)
+        last = reader.last()
+        begin, finish = _between(path, reader.first, last, reader.time_base, (start, end))
+        times = choice.times(begin, finish, 1 / reader.time_base)
+        stack = FrameStack(len(times), stream.sample_aspect_ratio, choice.max_pixels)
+        shown = _show(reader, times, stack)
         if not shown:
             raise RowError("corrupt_video", f"{path}: none of its frames can be decoded")
-        told = stream.duration * base if stream.duration else None
-        if told is None and container.duration:
-            told = Fraction(container.duration, 1_000_000)
-    return _frames(shown, (reader.first, last), base, told)
+        told = _told_s(container, stream)
+    return _frames(stack.pixels(), shown, (reader.first, last, reader.time_base), told)
 
 
-def _shown(
-    reader: VideoReader, times: Sequence[int], aspect: Fraction | None, max_pixels: int | None
-) -> "dict[int, ndarray[Any, Any]]":
-    """Time of showing → pixels; two times may have one frame."""
-    found: dict[int, ndarray[Any, Any]] = {}
-    size: tuple[int, int] | None = None
+def _told_s(container: "InputContainer", stream: "VideoStream") -> Fraction | None:
+    """What the header says; None: nothing."""
+    if stream.duration:
+        return stream.duration * Fraction(stream.time_base or 1)
+    return Fraction(container.duration, 1_000_000) if container.duration else None
+
+
+def _show(reader: VideoReader, times: Sequence[int], stack: FrameStack) -> list[int]:
+    """Put the frames on the stack; when each of them shows. Two times may have one frame."""
+    shown: dict[int, None] = {}
     for time in times:
         frame = reader.show(time)
         if frame is None:
             continue
-        size = size or scaled_size((frame.width, frame.height), aspect, max_pixels)
         at = frame.pts if frame.pts is not None else time
-        if at not in found:
-            found[at] = upright_pixels(frame, size)
-    return found
+        if at not in shown:
+            shown[at] = None
+            stack.add(frame)
+    return list(shown)
 
 
 def _frames(
-    shown: "dict[int, ndarray[Any, Any]]",
-    ends: tuple[int, int],
-    base: Fraction,
+    pixels: "ndarray[Any, Any]",
+    shown: Sequence[int],
+    ends: tuple[int, int, Fraction],
     told: Fraction | None,
 ) -> Frames:
-    import numpy as np
-
-    first, last = ends
+    first, last, base = ends
     duration = float((last - first) * base)
     longer = told is not None and (
         duration < _SHORTER_BY_SHARE * told and duration + _SHORTER_BY_S < told
     )
     return Frames(
-        pixels=np.stack(list(shown.values())),
+        pixels=pixels,
         times=[_rounded((at - first) * base) for at in shown],
         duration=_rounded(duration),
         told_duration=_rounded(told) if told is not None and longer else None,
@@ -159,27 +161,6 @@ def _between(
         said = f"{path}: from {start} to {end} s lies no frame; the last one shows at {seconds} s"
         raise RowError("bad_value", said)
     return begin, finish
-
-
-def scaled_size(
-    stored: tuple[int, int], pixel_aspect: Fraction | None, max_pixels: int | None
-) -> tuple[int, int]:
-    """Width and height, before turning, in which a frame is shown: square pixels, few enough."""
-    width, height = max(1, round(stored[0] * (pixel_aspect or 1))), stored[1]
-    if max_pixels is None or width * height <= max_pixels:
-        return width, height
-    shrunk = (max_pixels / (width * height)) ** 0.5
-    height = min(max(1, int(height * shrunk)), max_pixels)
-    return min(max(1, int(width * shrunk)), max_pixels // height), height
-
-
-def upright_pixels(frame: "VideoFrame", size: tuple[int, int]) -> "ndarray[Any, Any]":
-    """8-bit RGB, (height, width, 3), turned as the file says; `size` is that before turning."""
-    import numpy as np
-
-    width, height = size
-    pixels = frame.to_ndarray(width=width, height=height, format="rgb24", interpolation="BICUBIC")
-    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90) % 4))
 
 
 def _rounded(seconds: float | Fraction) -> float:

@@ -54,8 +54,6 @@ def opened_video(path: Path) -> "Generator[tuple[InputContainer, VideoStream]]":
             stream = _moving(path, container)
             stream.codec_context.thread_count = _THREADS
             yield container, stream
-    except PermissionError as refused:
-        raise RowError("unreadable_file", f"{path}: {refused.strerror}") from refused
     except FFmpegError as broken:
         said = f"{path}: cannot be decoded: {broken.strerror}"
         raise RowError("corrupt_video", said) from broken
@@ -78,6 +76,16 @@ def look_at(path: Path) -> None:
         raise RowError("not_a_file", f"{path} is {what}; a video is a file")
     if found.st_size == 0:
         raise RowError("empty_file", f"{path} has 0 bytes")
+    _check_readable(path)
+
+
+def _check_readable(path: Path) -> None:
+    """FFmpeg says of some broken files, too, that what it tried is not permitted."""
+    try:
+        with path.open("rb"):
+            return
+    except OSError as refused:
+        raise RowError("unreadable_file", f"{path}: {refused.strerror}") from refused
 
 
 def _moving(path: Path, container: Any) -> "VideoStream":

@@ -1,6 +1,7 @@
 """One stream of moving pictures, looked at wherever it is wanted, a few frames in memory."""
 
 from fractions import Fraction
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 _FAR: Final = 2**53
 """Ticks; later than any frame."""
 _FIRST_REACH_S: Final = Fraction(1)
+_TELL_ORDER_ALONE: Final = frozenset({"avi"})
+"""FFmpeg's names of formats whose packets tell when they are decoded, not when they show."""
 
 
 class VideoReader:
@@ -29,6 +32,7 @@ class VideoReader:
         self._stream = stream
         self.time_base = Fraction(stream.time_base or 1)
         self._reach = int(_FIRST_REACH_S / self.time_base)
+        self._in_order = container.format.name in _TELL_ORDER_ALONE
         self._decoded = self._decode()
         self._shown: VideoFrame | None = None
         self._next: VideoFrame | None = next(self._decoded, None)
@@ -101,13 +105,28 @@ class VideoReader:
                 yield packet
 
     def _decode(self) -> "Iterator[VideoFrame]":
+        frames = self._decode_counting() if self._in_order else self._decode_timed()
+        return (frame for frame in frames if not frame.is_corrupt)
+
+    def _decode_timed(self) -> "Iterator[VideoFrame]":
         for packet in self._packets():
-            yield from _whole(packet.decode())
-        yield from _whole(self._stream.codec_context.decode(None))
+            yield from packet.decode()
+        yield from self._stream.codec_context.decode(None)
+
+    def _decode_counting(self) -> "Iterator[VideoFrame]":
+        """Frames come as they show; the first has the earliest time of any packet, and so on."""
+        times: list[int] = []
+        for packet in self._packets():
+            heappush(times, _time_of(packet))
+            yield from _timed(packet.decode(), times)
+        yield from _timed(self._stream.codec_context.decode(None), times)
 
 
-def _whole(frames: "list[VideoFrame]") -> "Iterator[VideoFrame]":
-    return (frame for frame in frames if not frame.is_corrupt)
+def _timed(frames: "list[VideoFrame]", times: list[int]) -> "Iterator[VideoFrame]":
+    for frame in frames:
+        if times:  # a field of its own comes without a packet
+            frame.pts = heappop(times)
+        yield frame
 
 
 def _time_of(shown: "VideoFrame | Packet[VideoStream]") -> int:
