@@ -1,4 +1,4 @@
-"""Dagster's IO managers for rows: jsonl and parquet, with and without pictures."""
+"""Dagster's IO managers for rows: jsonl and parquet, with or without pictures or clips."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from dataflow_dagster.formats.jsonl import Jsonl
 from dataflow_dagster.formats.parquet import Parquet
 from dataflow_dagster.io_managers.pictures import save_pictures, with_lazy_pictures
 from dataflow_dagster.io_managers.rows import load_as, rows_of
-from dataflow_dagster.io_managers.videos import with_lazy_clips
+from dataflow_dagster.io_managers.videos import save_clips, with_lazy_clips
 from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.rows import Medium, Row
 from dataflow_dagster.schema.environment import with_variables
@@ -137,6 +137,10 @@ class _WithClips(RowsIOManager):
         """As `RowsIOManager`; rows loaded as ``list[dict]`` have their clip, opened lazily."""
         loaded = super().load_input(context)
         return with_lazy_clips(loaded) if isinstance(loaded, list) else loaded
+
+    def written_rows(self, obj: Any, path: Path) -> Iterator[Row]:
+        """The rows of a returned value, with clips in it saved as mp4 beside them."""
+        return save_clips(rows_of(obj), path)
 
 
 class VideosIOManager(_WithClips):

@@ -53,9 +53,14 @@ def save_pictures(rows: Iterable[Row], path: Path) -> Iterator[Row]:
     folder = path.with_name(f"{path.stem}_pictures")
     for number, row in enumerate(rows):
         yield {
-            column: _saved(value, folder / f"{number:06d}_{_FORBIDDEN.sub('_', column)}.png")
+            column: _saved(value, folder / f"{file_stem(number, column)}.png")
             for column, value in row.items()
         }
+
+
+def file_stem(number: int, column: str) -> str:
+    """What the medium in one column of one row is called on disk."""
+    return f"{number:06d}_{_FORBIDDEN.sub('_', column)}"
 
 
 def _saved(value: Any, path: Path) -> Any:

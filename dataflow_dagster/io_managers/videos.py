@@ -1,10 +1,12 @@
 """Clips that travel with rows: opened only when they are looked at."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from dataflow_dagster.io_managers.pictures import file_stem
+from dataflow_dagster.media.clips import Clip, write_clip
 from dataflow_dagster.media.frames import FrameChoice, Frames, read_frames
 from dataflow_dagster.media.posters import poster
 from dataflow_dagster.rows import CLIP, Row, current
@@ -40,3 +42,27 @@ def with_lazy_clips(rows: Iterable[Row]) -> list[Row]:
     """Rows with their newest clip under ``dataflow_clip``; None where a row has none."""
     column = current("video")
     return [{**row, CLIP: LazyClip(Path(row[column])) if row.get(column) else None} for row in rows]
+
+
+def save_clips(rows: Iterable[Row], path: Path) -> Iterator[Row]:
+    """Rows in which each `Clip` is saved as mp4 and replaced by its path.
+
+    Args:
+        rows: Of a user's asset.
+        path: The rows' file: clips go to ``<stem>_clips/<row number>_<column>.mp4``.
+    """
+    folder = path.with_name(f"{path.stem}_clips")
+    for number, row in enumerate(rows):
+        yield {
+            column: _saved(value, folder / f"{file_stem(number, column)}.mp4")
+            for column, value in row.items()
+        }
+
+
+def _saved(value: Any, path: Path) -> Any:
+    if isinstance(value, LazyClip):
+        return str(value.path)
+    if not isinstance(value, Clip):
+        return value
+    write_clip(value, path)
+    return str(path)

@@ -42,7 +42,7 @@ class FrameStack:
         room = self._room_for(frame)
         width, height = self._size
         rgb = self._reformatter.reformat(frame, width, height, "rgb24", interpolation="BICUBIC")
-        (plane,) = rgb.planes
+        plane: Any = rgb.planes[0]
         lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
         pixels = lines[:height, : 3 * width].reshape(height, width, 3)
         room[self._count] = np.rot90(pixels, self._turns)

@@ -91,12 +91,15 @@ def _check_readable(path: Path) -> None:
 def _moving(path: Path, container: Any) -> "VideoStream":
     from av.stream import Disposition
 
-    found = [
+    found: list[Any] = [
         stream
         for stream in container.streams.video
         if not stream.disposition & Disposition.attached_pic  # a song's cover
     ]
-    if not found:
-        kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-        raise RowError("no_video", f"{path} has no moving pictures, it holds {kinds}")
-    return found[0]
+    kinds = {stream.type for stream in container.streams}
+    if found and found[0].codec_context is not None:
+        return found[0]
+    if found or kinds <= {"data"}:
+        raise RowError("corrupt_video", f"{path}: its header is cut off, or of no known codec")
+    holds = ", ".join(sorted(kinds))
+    raise RowError("no_video", f"{path} has no moving pictures, it holds {holds}")

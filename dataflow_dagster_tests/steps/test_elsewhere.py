@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 
 from dataflow_dagster.schema.errors import PipelineError
+from dataflow_dagster_tests.media.clips_made import write_video
 from dataflow_dagster_tests.media.web_server import WebServer, serving
 from dataflow_dagster_tests.steps.driving import Ground, draw, step
 from dataflow_dagster_tests.steps.object_store import S3, serve_s3
+from dataflow_dagster_tests.toys.pipelines import FILM, WATCH
 
 
 def png(color: str) -> bytes:
@@ -125,6 +127,31 @@ def test_pictures_come_from_allowed_hosts_alone(ground: Ground, web: WebServer) 
     assert outcome.kinds("captions") == [None, *bad, None]
     assert outcome.rows()[0]["image"] == "generated_images/red_generated.png"
     assert f"{web.url}/text.png" in outcome.errors()[1]["message"]
+
+
+@pytest.mark.usefixtures("toys")
+def test_clips_come_from_stores_and_allowed_hosts(ground: Ground, s3: Any, tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "a.mp4", 12).read_bytes()
+    s3.pipe({"bucket/in/a.mp4": whole, "bucket/in/cut.mp4": whole[: len(whole) // 2]})
+    with serving({"/films/b.webm": whole}) as web:
+        names = ["a.mp4", "cut.mp4", "none.mp4", f"{web.url}/films/b.webm", "http://127.0.0.1:1/a"]
+        lined = lines(*({"id": str(at), "clip": name} for at, name in enumerate(names)))
+        s3.pipe("bucket/in/rows.jsonl", lined)
+        keys: dict[str, Any] = {"meta_path": "s3://bucket/in/rows.jsonl", "video_key": "clip"}
+        keys |= {"allowed_hosts": [web.host]}
+        outcome = ground.run(dict(WATCH), dict(FILM), **keys)
+        again = ground.run(dict(WATCH), dict(FILM), **keys)
+    bad = ["corrupt_video", "missing_file", None, "host_not_allowed"]
+    assert outcome.kinds("video_captions") == [None, *bad]
+    rows = outcome.rows()
+    assert [row.get("text") for row in rows] == ["12 frames", None, None, "12 frames", None]
+    assert (rows[0]["clip"], rows[3]["clip"]) == (
+        "generated_videos/a_generated.mp4",
+        "generated_videos/b_generated.webm",
+    )
+    assert "s3://bucket/in/cut.mp4" in outcome.errors()[0]["message"]
+    assert again.tally("video_captions").reused == 2
+    assert web.asked["/films/b.webm"] == 1
 
 
 def test_a_web_servers_file_is_asked_for_once_in_all(ground: Ground, web: WebServer) -> None:

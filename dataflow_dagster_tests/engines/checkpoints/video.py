@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import diffusers as d
+import torch
 import transformers as hf
 from transformers import CLIPTokenizer, T5TokenizerFast
 
@@ -81,6 +82,12 @@ def motion_adapter(folder: Path) -> str:
     return str(folder)
 
 
+def other_motion_adapter(folder: Path) -> str:
+    """One that moves it otherwise."""
+    torch.manual_seed(1)
+    return motion_adapter(folder)
+
+
 def modelscope(folder: Path) -> str:
     words = _clip_tokenizer()
     unet = d.UNet3DConditionModel(
@@ -137,8 +144,8 @@ def svd(folder: Path) -> str:
         num_frames=8,
     )
     vae = d.AutoencoderKLTemporalDecoder(
-        block_out_channels=(32, 64),
-        down_block_types=("DownEncoderBlock2D",) * 2,
+        block_out_channels=(32,) * 4,
+        down_block_types=("DownEncoderBlock2D",) * 4,
         latent_channels=4,
     )
     scheduler = d.EulerDiscreteScheduler(
@@ -293,9 +300,9 @@ def _image_encoder(width: int, side: int) -> hf.CLIPVisionModelWithProjection:
 
 def _vae() -> d.AutoencoderKL:
     return d.AutoencoderKL(
-        block_out_channels=(8, 8),
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=(8,) * 4,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
         latent_channels=4,
         norm_num_groups=2,
     )
