@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 import torch
 import yaml
@@ -79,10 +80,19 @@ def test_clips_get_captions_and_tell_which_frames_were_seen(place: Path, small: 
 
 @pytest.mark.slow
 def test_texts_become_clips_of_the_name_that_is_told(place: Path, small: Small) -> None:
-    write_rows(place / "prompts.jsonl", [{"id": "lighthouse", "prompt": "a lighthouse at dusk"}])
-    (row,) = run(place, MAKE, small)
-    assert "results/made/" + row["video"] in PAGE.read_text(encoding="utf-8")
-    assert (place / "results/made" / row["video"]).stat().st_size > 0
+    rows = [{"id": "lighthouse"}, {"video": "films/a.gif"}, {"video": "b.webm"}, {"video": "c.avi"}]
+    write_rows(place / "prompts.jsonl", [{**row, "prompt": "a lighthouse"} for row in rows])
+    made = [row["video"] for row in run(place, MAKE, small)]
+    assert made == [
+        f"generated_videos/{name}"
+        for name in ("lighthouse_generated.mp4", "films/a_generated.gif", "b_generated.webm")
+    ] + ["generated_videos/c_generated.mp4"]
+    assert "results/made/" + made[0] in PAGE.read_text(encoding="utf-8")
+    for name, codec in zip(made, ("h264", "gif", "vp9", "h264"), strict=True):
+        with av.open(str(place / "results/made" / name)) as container:
+            stream = container.streams.video[0]
+            assert (stream.codec_context.name, stream.height, stream.width) == (codec, 64, 64)
+            assert len(list(container.decode(stream))) == 9
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from dataflow_dagster_tests.requirements import require
 
 Checkpoint = Callable[[str], str]
 
-NEED_TORCHVISION = frozenset({"llava_next_video", "llava_onevision", "qwen2_vl"})
+NEED_TORCHVISION = frozenset({"llava_next_video", "llava_onevision", "qwen2_5_vl", "qwen2_vl"})
 """Architectures whose processors handle videos too; the others read pictures with Pillow."""
 
 

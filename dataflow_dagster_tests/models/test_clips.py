@@ -1,5 +1,6 @@
 """Each video generator on a tiny checkpoint of its pipeline."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -8,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from diffusers import AutoencoderKLAllegro
 from PIL import Image
 
 from dataflow_dagster import registry
@@ -209,6 +212,20 @@ def test_allegro_leaves_no_part_of_a_clip_grey(
     assert pixels.std(axis=(1, 2)).min() > 0
     assert pixels[:, -8:].std() > 0
     assert pixels[:, :, -8:].std() > 0
+
+
+def test_allegros_vae_is_loaded_from_its_subfolder(
+    checkpoint: Checkpoint, picture: Callable[[str], str], plain: Plain, tmp_path: Path
+) -> None:
+    row = row_of("AllegroGenerator")
+    moved = Path(shutil.copytree(checkpoint(row.checkpoint), tmp_path / "allegro"))
+    vae = AutoencoderKLAllegro.from_pretrained(moved / "vae")
+    with torch.no_grad():
+        vae.decoder.conv_out.bias += 0.2
+    vae.save_pretrained(moved / "lighter")
+    red = given_to(row, 0, RED, picture)
+    model = generator(row, checkpoint, model_path=str(moved), subfolder="lighter")
+    assert make_once(model, [red])[0][0].mean() > plain(row).mean() + 10
 
 
 def test_a_variant_that_is_not_there_is_told(checkpoint: Checkpoint) -> None:

@@ -19,7 +19,6 @@ from dataflow_dagster_tests.models.models_table import ModelRow
 from dataflow_dagster_tests.models.video_table import CAPTIONERS
 
 EIGHT = range(8)
-NAMED = [row for row in CAPTIONERS if row.model_path]
 every_captioner = pytest.mark.parametrize("row", CAPTIONERS, ids=lambda row: row.name)
 
 
@@ -72,7 +71,7 @@ def test_eight_clips_get_eight_answers_each_its_own(
 
 @pytest.mark.vllm
 @pytest.mark.usefixtures("needs_vllm")
-@pytest.mark.parametrize("row", NAMED, ids=lambda row: row.name)
+@every_captioner
 def test_vllm_and_transformers_give_the_same_tokens_for_the_same_frames(
     row: ModelRow, checkpoint: Checkpoint, clips: list[str]
 ) -> None:

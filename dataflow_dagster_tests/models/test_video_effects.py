@@ -12,8 +12,8 @@ from dataflow_dagster.models.declaration import Given
 from dataflow_dagster_tests.engines.requests import answer_once
 from dataflow_dagster_tests.media.clips_made import numbers_of, write_video
 from dataflow_dagster_tests.models.conftest import Checkpoint
-from dataflow_dagster_tests.models.test_effects import CAPTIONS, ELSEWHERE
-from dataflow_dagster_tests.models.video_table import CAPTIONERS
+from dataflow_dagster_tests.models.test_effects import CAPTIONS, ELSEWHERE, TESTS
+from dataflow_dagster_tests.models.video_table import CAPTIONERS, GENERATORS
 
 WATCHED: dict[str, tuple[dict[str, Any], list[int]]] = {
     "num_frames": ({"num_frames": 4}, [0, 16, 32, 49]),
@@ -32,6 +32,20 @@ MADE: dict[str, dict[str, Any]] = {
     "guidance_scale": {"guidance_scale": 1.5},
 }
 """Key of a generator → a config whose clip differs from that without it."""
+
+CLIPS = "models/test_clips.py::"
+REACHES = CLIPS + "test_a_key_reaches_the_pipeline"
+ELSEWHERE_TOO: dict[str, str] = {
+    **dict.fromkeys(("motion_bucket_id", "noise_aug_strength", "motion_adapter"), REACHES),
+    "max_sequence_length": REACHES,
+    "decode_chunk_size": CLIPS + "test_so_many_frames_are_decoded_together",
+    "prompt": CLIPS + "test_a_picture_without_a_text_moves_as_the_prompt_says",
+    "variant": CLIPS + "test_a_variant_that_is_not_there_is_told",
+    "subfolder": CLIPS + "test_allegros_vae_is_loaded_from_its_subfolder",
+    "pipeline_kwargs": CLIPS + "test_a_setting_that_a_pipeline_does_not_take_is_told",
+    "fps": "steps/test_videos.py::test_a_new_clip_is_written_as_the_rows_own_is",
+}
+"""Key of a generator → the test that shows what it does."""
 
 
 @pytest.mark.parametrize("key", WATCHED)
@@ -52,6 +66,18 @@ def test_each_key_changes_which_frames_are_looked_at(key: str, tmp_path: Path) -
 def test_every_key_of_every_captioner_has_its_test(row: Any) -> None:
     keys = registry.find(row.step_type, row.name).model_fields
     assert not [key for key in keys if key not in {*WATCHED, *CAPTIONS, *ELSEWHERE}]
+
+
+@pytest.mark.parametrize("row", GENERATORS, ids=lambda row: row.name)
+def test_every_key_of_every_generator_has_its_test(row: Any) -> None:
+    keys = registry.find(row.step_type, row.name).model_fields
+    assert not [key for key in keys if key not in {*MADE, *ELSEWHERE_TOO, *ELSEWHERE}]
+
+
+@pytest.mark.parametrize("place", sorted(set(ELSEWHERE_TOO.values())))
+def test_the_tests_named_are_there(place: str) -> None:
+    file, _, name = place.partition("::")
+    assert f"def {name}(" in (TESTS / file).read_text(encoding="utf-8")
 
 
 def clip_of(checkpoint: Checkpoint, config: dict[str, Any]) -> np.ndarray:

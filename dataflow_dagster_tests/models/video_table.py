@@ -78,7 +78,7 @@ CAPTIONERS = [
         num_frames=32,
         max_pixels=512 * 512,
     ),
-    captioner("VLMCaptioner", None, "qwen2_vl"),
+    captioner("VLMCaptioner", None, "qwen2_5_vl"),
 ]
 COG: dict[str, object] = {
     "num_frames": 49,

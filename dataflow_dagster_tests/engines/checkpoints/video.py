@@ -93,7 +93,7 @@ def modelscope(folder: Path) -> str:
     unet = d.UNet3DConditionModel(
         block_out_channels=(8, 8),
         layers_per_block=1,
-        sample_size=32,
+        sample_size=8,
         in_channels=4,
         out_channels=4,
         down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),

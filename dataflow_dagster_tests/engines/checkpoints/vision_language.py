@@ -1,6 +1,7 @@
 """Tiny checkpoints of the captioners' architectures, random but real, each built in a second."""
 
 from pathlib import Path
+from typing import Any
 
 import transformers as hf
 
@@ -149,6 +150,23 @@ def llava_onevision(folder: Path) -> str:
 
 
 def qwen2_vl(folder: Path) -> str:
+    return _qwen(
+        folder, hf.Qwen2VLConfig, hf.Qwen2VLProcessor, {"embed_dim": WIDTH, "mlp_ratio": 2}
+    )
+
+
+def qwen2_5_vl(folder: Path) -> str:
+    """No named model's: clips in which it is told how long a frame shows."""
+    vision = {
+        "intermediate_size": WIDER,
+        "out_hidden_size": WIDTH,
+        "fullatt_block_indexes": [1],
+        "tokens_per_second": 4,
+    }
+    return _qwen(folder, hf.Qwen2_5_VLConfig, hf.Qwen2_5_VLProcessor, vision)
+
+
+def _qwen(folder: Path, config: Any, processor: Any, vision: dict[str, Any]) -> str:
     names = ["<|im_start|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
     words = tokenizer(names, eos="<|im_end|>", pad="<pad>")
     _, starts, ends, picture, video = words.convert_tokens_to_ids(names)
@@ -158,15 +176,14 @@ def qwen2_vl(folder: Path) -> str:
         "mrope_section": [4, 6, 6],
         "rope_theta": 1e6,
     }
-    config = hf.Qwen2VLConfig(
+    of = config(
         text_config=language_model(words, rope_parameters=rope),
         vision_config={
             "depth": 2,
-            "embed_dim": WIDTH,
             "hidden_size": WIDTH,
             "num_heads": HEADS,
-            "mlp_ratio": 2,
             "patch_size": PATCH,
+            **vision,
         },
         image_token_id=picture,
         video_token_id=video,
@@ -175,7 +192,7 @@ def qwen2_vl(folder: Path) -> str:
         tie_word_embeddings=False,
     )
     size = {"shortest_edge": 56 * 56, "longest_edge": 224 * 224}
-    processor = hf.Qwen2VLProcessor(
+    reads = processor(
         hf.Qwen2VLImageProcessorPil(size=size),
         words,
         hf.Qwen2VLVideoProcessor(size=size),
@@ -184,7 +201,7 @@ def qwen2_vl(folder: Path) -> str:
             "<|vision_start|><|video_pad|><|vision_end|>",
         ),
     )
-    return save(hf.Qwen2VLForConditionalGeneration(config), processor, folder)
+    return save(hf.AutoModelForImageTextToText.from_config(of), reads, folder)
 
 
 def mllama(folder: Path) -> str:
