@@ -1,11 +1,18 @@
 """A pipeline in any Dagster project: ``type: dataflow_dagster.DataflowPipeline`` in a defs.yaml."""
 
+import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster.components.core.defs_module import ComponentPath  # it has no public name
 from pydantic import Field
 
-from dataflow_dagster.factory.loading import build_definitions
+from dataflow_dagster.factory.agreement import clashing_folders
+from dataflow_dagster.factory.loading import definitions_of, is_validation, load_rooted, tell_broken
+from dataflow_dagster.schema.errors import PipelineError, Problem
+from dataflow_dagster.schema.pipeline import PipelineSpec
 
 STARTER = """\
 # Rows in, captions out. Paths start at the project's root.
@@ -51,10 +58,62 @@ class DataflowPipeline(dg.Component, dg.Resolvable, dg.Model):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The pipeline's assets, checks, job and IO managers.
 
+        A pipeline that cannot be used takes nothing else of the project down: it has no assets,
+        and stands in the log and in the definitions' metadata.
+
         Raises:
-            PipelineError: All that is wrong with the pipeline's file, by line and key.
+            PipelineError: All that is wrong with the pipeline, by file, line and key, where
+                ``dg check defs`` asks.
         """
-        here = context.path if context.path.is_dir() else context.path.parent
-        beside = here / self.path
-        file = beside if beside.exists() else context.project_root / self.path
-        return build_definitions(file, root=context.project_root)
+        file = self.file(context.component_path, context.project_root)
+        try:
+            pipeline = load_rooted(file, context.project_root, os.environ)
+            _hold_apart(pipeline, context)
+        except PipelineError as error:
+            if is_validation(os.environ):
+                raise
+            tell_broken(error)
+            return dg.Definitions(metadata={f"broken_pipelines/{file}": str(error)})
+        return definitions_of(pipeline, os.environ)
+
+    def file(self, place: ComponentPath, root: Path) -> Path:
+        """The pipeline's YAML: beside the defs.yaml at `place`, else from the project's root."""
+        here = place.file_path
+        beside = (here if here.is_dir() else here.parent) / self.path
+        return beside if beside.exists() else root / self.path
+
+
+def _hold_apart(pipeline: PipelineSpec, context: dg.ComponentLoadContext) -> None:
+    """Hold a pipeline to write where none of the components before it writes.
+
+    Raises:
+        PipelineError: One of them has its file, its name or a folder of it.
+    """
+    others: list[PipelineSpec] = []
+    for place, file in _files_before(context):
+        if file == pipeline.path:
+            both = (context.component_path, place)
+            ours, theirs = (at.get_display_key(context.defs_module_path) for at in both)
+            said = f"is the pipeline of two components, {theirs} and {ours}; one is enough"
+            raise PipelineError(file, [Problem(None, None, "", said)])
+        try:
+            others.append(load_rooted(file, context.project_root, os.environ))
+        except PipelineError:  # told where that component is built
+            continue
+    clashing_folders(pipeline, others)
+
+
+def _files_before(context: dg.ComponentLoadContext) -> Iterator[tuple[ComponentPath, Path]]:
+    """The pipelines of the project's components that stand before this one, and where."""
+    tree = context.component_tree
+    for place, declared in tree.find_root_decl().iterate_loc_component_decl_pairs():
+        if place == context.component_loc:
+            return
+        if isinstance(place, ComponentPath) and _is_ours(declared.component_type):
+            component = tree.load_component(place, DataflowPipeline)
+            yield place, component.file(place, context.project_root)
+
+
+def _is_ours(kind: object) -> bool:
+    """A loader in Python need not say what it gives."""
+    return isinstance(kind, type) and issubclass(kind, DataflowPipeline)

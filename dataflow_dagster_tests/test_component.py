@@ -6,11 +6,14 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import yaml
 
+from dataflow_dagster.factory.loading import VALIDATION
 from dataflow_dagster_tests.docs.reading import DOCS, blocks
 from dataflow_dagster_tests.toys.pipelines import SHOUT, read_rows, text_rows, write_rows
 from dataflow_dagster_tests.toys.process import ROOT, environment
@@ -153,6 +156,103 @@ def test_what_is_wrong_is_told_by_file_and_line(project: Path) -> None:
     said = " ".join((wrong.stdout + wrong.stderr).split())
     assert "words/pipeline.yaml:8: steps[0].name: " in said
     assert "Shouter" in said
+
+
+def _component(project: Path, folder: str, pipeline: str, path: str = "pipeline.yaml") -> Path:
+    """A component's two files; gives that of the pipeline."""
+    place = project / "src/shop/defs" / folder
+    place.mkdir()
+    (place / "defs.yaml").write_text(
+        f"type: dataflow_dagster.DataflowPipeline\nattributes:\n  path: {path}\n"
+    )
+    if pipeline:
+        (place / path).write_text(pipeline)
+    return place / path
+
+
+@pytest.fixture
+def tree(
+    project: Path, toys: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], dg.Definitions]]:
+    """Loads the project's defs folder in this process, anew each time."""
+    monkeypatch.syspath_prepend(str(project / "src"))
+
+    def load() -> dg.Definitions:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "shop"]:
+            del sys.modules[name]
+        return dg.load_from_defs_folder(path_within_project=project)
+
+    yield load
+    for name in [name for name in sys.modules if name.partition(".")[0] == "shop"]:
+        del sys.modules[name]
+
+
+def _groups(defs: dg.Definitions) -> set[str]:
+    return {spec.key.path[0] for spec in defs.resolve_all_asset_specs()}
+
+
+def _broken(defs: dg.Definitions) -> dict[str, str]:
+    return {
+        name.removeprefix("broken_pipelines/"): str(value.value)
+        for name, value in defs.metadata.items()
+        if name.startswith("broken_pipelines/")
+    }
+
+
+def test_a_broken_pipeline_leaves_the_other_components_and_is_told(
+    project: Path, tree: Callable[[], dg.Definitions], caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = [_component(project, name, PIPELINE.replace("Shouter", "Shuter")) for name in ("a", "b")]
+    _component(project, "words", PIPELINE)
+    (project / "src/shop/defs/loud.py").write_text(OWN_ASSET)
+    defs = tree()
+    dg.Definitions.validate_loadable(defs)
+    assert _groups(defs) == {"words", "loud"}
+    assert list(_broken(defs)) == list(map(str, bad))
+    for file in bad:
+        assert f"{file}:8: steps[0].name: " in _broken(defs)[str(file)]
+        assert f"{file}:8: steps[0].name: " in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("key", "changed"),
+    [
+        ("name", {"base_folder: work": "base_folder: w2", "save_folder: out": "save_folder: o2"}),
+        ("base_folder", {"name: words": "name: two", "save_folder: out": "save_folder: o2"}),
+        ("save_folder", {"name: words": "name: two", "base_folder: work": "base_folder: w2"}),
+    ],
+)
+def test_two_components_that_would_write_over_each_other_are_told_apart(
+    project: Path,
+    tree: Callable[[], dg.Definitions],
+    monkeypatch: pytest.MonkeyPatch,
+    key: str,
+    changed: dict[str, str],
+) -> None:
+    other = PIPELINE
+    for before, after in changed.items():
+        other = other.replace(before, after)
+    first = _component(project, "a", PIPELINE)
+    second = _component(project, "b", other)
+    defs = tree()
+    assert _groups(defs) == {"words"}
+    assert _broken(defs)[str(second)].startswith(f"{second}: {key}: ")
+    assert str(first) in _broken(defs)[str(second)]
+    monkeypatch.setenv(VALIDATION, "1")
+    with pytest.raises(Exception) as told:  # noqa: PT011  # dagster's own, of no public name
+        tree()
+    assert f"{second}: {key}: " in str(told.value.__cause__)
+
+
+def test_one_pipeline_in_two_components_names_both(
+    project: Path, tree: Callable[[], dg.Definitions]
+) -> None:
+    (project / "words.yaml").write_text(PIPELINE)
+    for folder in ("a", "b"):
+        _component(project, folder, "", "words.yaml")
+    defs = tree()
+    assert _groups(defs) == {"words"}
+    assert "is the pipeline of two components, a" in _broken(defs)[str(project / "words.yaml")]
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Final
 
 import dagster as dg
 
@@ -18,6 +19,10 @@ from dataflow_dagster.schema.rooting import rooted
 _log = logging.getLogger("dataflow_dagster")
 
 
+VALIDATION: Final = "DAGSTER_IS_DEFS_VALIDATION_CLI"
+"""Environment variable that ``dg check defs`` and ``dagster definitions validate`` set."""
+
+
 def build_definitions(path: str | Path, *, root: Path | None = None) -> dg.Definitions:
     """The Dagster definitions of one pipeline's YAML file, to be merged with a user's own.
 
@@ -28,15 +33,33 @@ def build_definitions(path: str | Path, *, root: Path | None = None) -> dg.Defin
     Raises:
         PipelineError: All that is wrong with the file, by line and key.
     """
-    pipeline = placed(load_pipeline(Path(path)), os.environ)
-    _warn(pipeline, os.environ)
-    return pipeline_definitions(pipeline if root is None else rooted(pipeline, root))
+    return definitions_of(load_rooted(Path(path), root, os.environ), os.environ)
+
+
+def load_rooted(path: Path, root: Path | None, environ: Mapping[str, str]) -> PipelineSpec:
+    """A pipeline whose relative paths start at `root`.
+
+    Raises:
+        PipelineError: All that is wrong with the file, by line and key.
+    """
+    pipeline = placed(load_pipeline(path), environ)
+    return pipeline if root is None else rooted(pipeline, root)
+
+
+def definitions_of(pipeline: PipelineSpec, environ: Mapping[str, str]) -> dg.Definitions:
+    """The definitions of a pipeline that was loaded; what is odd about it is logged."""
+    _warn(pipeline, environ)
+    return pipeline_definitions(pipeline)
 
 
 def merged_definitions(files: Iterable[Path], environ: Mapping[str, str]) -> dg.Definitions:
     """Definitions of all pipelines that can be used; a broken one takes no other down.
 
     It is logged, and told in the definitions' metadata under ``broken_pipelines``.
+
+    Raises:
+        dagster.DagsterInvalidDefinitionError: All that is wrong with the broken ones, where it was
+            asked whether any is.
     """
     loaded: list[PipelineSpec] = []
     broken: dict[str, str] = {}
@@ -45,14 +68,25 @@ def merged_definitions(files: Iterable[Path], environ: Mapping[str, str]) -> dg.
             pipeline = placed(load_pipeline(file), environ)
             clashing_folders(pipeline, loaded)
         except PipelineError as error:
-            _log.error("pipeline not loaded:\n%s", error)
+            tell_broken(error)
             broken[str(file)] = str(error)
         else:
-            _warn(pipeline, environ)
             loaded.append(pipeline)
+    if broken and is_validation(environ):
+        raise dg.DagsterInvalidDefinitionError("\n".join(broken.values()))
     metadata = {"broken_pipelines": broken} if broken else {}
     told = dg.Definitions(metadata=metadata, executor=location_executor(loaded))
-    return dg.Definitions.merge(told, *map(pipeline_definitions, loaded))
+    return dg.Definitions.merge(told, *(definitions_of(pipeline, environ) for pipeline in loaded))
+
+
+def is_validation(environ: Mapping[str, str]) -> bool:
+    """Whether definitions are loaded to be checked, so that any fault of theirs is to fail."""
+    return bool(environ.get(VALIDATION))
+
+
+def tell_broken(error: PipelineError) -> None:
+    """A pipeline that is left out stands in the log, with all that is wrong with it."""
+    _log.error("pipeline not loaded:\n%s", error)
 
 
 def _warn(pipeline: PipelineSpec, environ: Mapping[str, str]) -> None:

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from dataflow_dagster import build_definitions
-from dataflow_dagster.factory.loading import merged_definitions
+from dataflow_dagster.factory.loading import VALIDATION, merged_definitions
 from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster_tests.toys.pipelines import SHOUT, pipeline, with_config, write_pipeline
 from dataflow_dagster_tests.toys.runs import materialize
@@ -64,6 +64,15 @@ def test_a_broken_file_takes_no_other_down_and_is_told_twice(
     assert _broken(definitions)[str(bad)].startswith(f"{bad}:")
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert str(bad) in record.getMessage()
+
+
+def test_a_check_of_the_definitions_fails_with_all_that_is_wrong(tmp_path: Path) -> None:
+    bad = [write_pipeline(tmp_path, [SHOUT], name=name, stepz=1) for name in ("one", "two")]
+    files = [*bad, write_pipeline(tmp_path, [SHOUT], name="good")]
+    with pytest.raises(dg.DagsterInvalidDefinitionError) as told:
+        merged_definitions(files, {VALIDATION: "1"})
+    for file in bad:
+        assert f"{file}:4: stepz: " in str(told.value)
 
 
 def test_of_two_pipelines_with_one_name_the_first_stays(tmp_path: Path) -> None:
