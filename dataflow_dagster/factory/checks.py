@@ -6,14 +6,14 @@ from typing import Any
 
 import dagster as dg
 
-from dataflow_dagster.factory.standards import Standard, standards
+from dataflow_dagster.factory.standards import Standard, standards, worst_shards
 from dataflow_dagster.factory.tables import table
 from dataflow_dagster.ledger.manifest import Manifest, Tally, sum_of
 from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.inspection import review_of
 from dataflow_dagster.steps.layout import RAW_META, RESULTS
-from dataflow_dagster.steps.review import Review, sum_of_reviews
+from dataflow_dagster.steps.review import Review
 
 FAILED_SHARE = "failed_share"
 COMPLETE = "complete"
@@ -59,9 +59,9 @@ class AssetChecks:
 
     def _results(self, done: Sequence[Done], sources: Sources) -> Iterator[dg.AssetCheckResult]:
         step = step_of(self.pipeline, self.asset)
-        tally = sum_of(manifest.tally for _, manifest in done)
         if self.asset != RESULTS:
-            yield _failed_share(self.key, tally, self.pipeline.max_failed)
+            tallies = {shard.key: manifest.tally for shard, manifest in done}
+            yield _failed_share(self.key, tallies, self.pipeline.max_failed)
         if self.asset == RESULTS:
             yield self._complete(list(map(self._unlike_in_number, done, _in_turn(done, sources))))
         if step is not None:
@@ -71,7 +71,7 @@ class AssetChecks:
                 for pair in zip(reviews, _in_turn(done, sources), strict=True)
             ]
             yield self._complete(unlike)
-            found = sum_of_reviews(reviews)
+            found = {shard.key: review for (shard, _), review in zip(done, reviews, strict=True)}
             yield from (standard.verdict(self.key, found) for standard in self._standards())
 
     def _standards(self) -> list[Standard]:
@@ -144,8 +144,9 @@ def _failed_share_spec(asset: dg.AssetKey, max_failed: float | None) -> dg.Asset
 
 
 def _failed_share(
-    asset: dg.AssetKey, tally: Tally, max_failed: float | None
+    asset: dg.AssetKey, tallies: Mapping[str | None, Tally], max_failed: float | None
 ) -> dg.AssetCheckResult:
+    tally = sum_of(tallies.values())
     share = tally.failed / tally.rows if tally.rows else 0.0
     too_many = max_failed is not None and share > max_failed
     kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(tally.kinds.items()))
@@ -158,6 +159,7 @@ def _failed_share(
     if tally.kinds:
         counts = [[kind, str(count)] for kind, count in sorted(tally.kinds.items())]
         shown["kinds"] = dg.MetadataValue.md(table(["kind", "rows"], counts))
+    shown |= worst_shards({key: (t.failed, t.rows) for key, t in tallies.items()}, "failed")
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=FAILED_SHARE,

@@ -1,10 +1,11 @@
 """What the UI shows of a materialized shard."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
-from dataflow_dagster.factory.checks import step_of
+from dataflow_dagster.factory.checks import AssetChecks, Done, Sources, step_of
 from dataflow_dagster.factory.samples import Samples
 from dataflow_dagster.factory.tables import table
 from dataflow_dagster.gallery.page import page_path
@@ -23,13 +24,16 @@ class Story:
 
     Args:
         pipeline: With its environment resolved.
-        asset: The asset's name.
+        checks: Of the asset.
+        sources: The shards that its shards are made of, by partition key.
     """
 
-    def __init__(self, pipeline: PipelineSpec, asset: str) -> None:
+    def __init__(self, pipeline: PipelineSpec, checks: AssetChecks, sources: Sources) -> None:
         self._pipeline = pipeline
-        self._asset = asset
-        self._step = step_of(pipeline, asset)
+        self._checks = checks
+        self._sources = sources
+        self._asset = checks.asset
+        self._step = step_of(pipeline, checks.asset)
         self._model = {} if self._step is None else _model(self._step)
 
     def of(self, shard: Shard, manifest: Manifest) -> dict[str, Any]:
@@ -47,7 +51,13 @@ class Story:
             shown["gallery"] = dg.MetadataValue.path(str(page.absolute()))
         if self._asset != RESULTS:
             shown |= _found(review_of(shard, self._asset, self._step))
+        if shard.key is not None:
+            shown["checks"] = _judged(self.verdicts([(shard, manifest)]))
         return shown | Samples(self._pipeline, self._asset, shard).metadata()
+
+    def verdicts(self, done: Sequence[Done]) -> list[dg.AssetCheckResult]:
+        """What the asset's checks say of some shards together."""
+        return self._checks.results(done, self._sources)
 
 
 def model_named(step: StepSpec) -> str | None:
@@ -95,6 +105,12 @@ def _engine(step: StepSpec, manifest: Manifest) -> dict[str, Any]:
     if gpus:
         shown["gpu_seconds"] = round(gpus * manifest.tally.seconds, 3)
     return shown
+
+
+def _judged(verdicts: Sequence[dg.AssetCheckResult]) -> dg.MarkdownMetadataValue:
+    """The verdicts on one partition; those of the checks' own page are on all of a run."""
+    rows = [["kept" if v.passed else "not kept", v.check_name, v.description] for v in verdicts]
+    return dg.MetadataValue.md(table(["", "check", "found"], rows))
 
 
 def _found(review: Review) -> dict[str, Any]:

@@ -1,28 +1,29 @@
-"""Finished partitions of a run that is not over yet: a run that dies later keeps them."""
+"""The partitions of a run, each durable as soon as it is whole: a run that dies keeps them."""
 
-import os
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
+from dagster._core.definitions.source_asset import (
+    SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION as TOLD_ALREADY,
+)
 
 from dataflow_dagster.factory.metadata import Story
 from dataflow_dagster.ledger.manifest import Manifest
 from dataflow_dagster.ledger.shard import Shard
 
-EVENT_BATCH_SIZE: Final = "DAGSTER_EVENT_BATCH_SIZE"
+TOLD: Final[dict[str, Any]] = {TOLD_ALREADY: True}
+"""Metadata of a result whose partitions `Record` has told of: Dagster writes no event of its own.
+
+As a run of several partitions ends, Dagster would write one more for each, with one data version
+for all, so that equal rows would look changed. It leaves out those of a result marked as told
+(``_log_materialization_or_observation_events_for_asset`` of its ``execute_step``).
+"""
 
 
 class Record:
-    """Makes each finished partition of one asset durable at once, as Dagster would at the end.
+    """Makes each finished partition of one asset durable at once, with its own versions.
 
     A run of one partition has no need of it: its end is when that partition is done.
-
-    As a run of several ends, Dagster writes an event of its own for each, with one data version
-    for all (``_get_output_asset_events`` of its ``execute_step``). `settle` therefore says once
-    more which version each partition has: a partition whose rows are as they were is never told
-    to have changed.
 
     Args:
         context: Of a step that has not begun yet: what lies above is as the step will read it.
@@ -47,11 +48,6 @@ class Record:
             )
         )
 
-    def settle(self, done: Iterable[tuple[Shard, Manifest]]) -> None:
-        """Record all partitions again, after Dagster's own events."""
-        for shard, manifest in done:
-            self.add(shard, manifest)
-
     def _tags(self, manifest: Manifest) -> dict[str, str]:
         """What Dagster tells staleness by: without the inputs' tags, each input counts as new."""
         tags = {
@@ -64,22 +60,6 @@ class Record:
             tags[f"dagster/input_data_version/{name}"] = manifest.source
             tags[f"dagster/input_event_pointer/{name}"] = event
         return tags
-
-
-@contextmanager
-def batched_events() -> Generator[None]:
-    """Dagster's events of a step's end, one a partition, are written many at a time.
-
-    Only those: what `Record` says while a step is at work is written at once. A size that the user
-    has set is left alone.
-    """
-    before = os.environ.get(EVENT_BATCH_SIZE)
-    os.environ.setdefault(EVENT_BATCH_SIZE, "100")
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop(EVENT_BATCH_SIZE, None)
 
 
 def _newest_event(context: dg.AssetExecutionContext, asset: dg.AssetKey) -> str:

@@ -1,8 +1,10 @@
 """A running step as others see it: lines in the run's log, and a file the command line watches."""
 
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -15,6 +17,11 @@ PROGRESS_FOLDER = "DATAFLOW_PROGRESS_FOLDER"
 WRITE_EVERY_S = 0.2
 LOG_EVERY_S = ((60.0, 10.0), (600.0, 30.0), (float("inf"), 60.0))
 """So many seconds after a step began, a line in so many seconds: a night's run has some 600."""
+
+SILENT_S = 60.0
+"""A line says that no row came for so long; the next comes after twice the time."""
+MOST_SILENT_S = 600.0
+"""Longest time between two such lines."""
 
 
 class StepReport:
@@ -48,6 +55,8 @@ class StepReport:
         self._first_at = self._logged_at = self._began
         self._rows_logged = 0
         self._written_at = 0.0
+        self._advanced_at = self._began
+        self._silent_s = SILENT_S
         self._write(done=False)
 
     def expect(self, rows: int) -> None:
@@ -63,6 +72,7 @@ class StepReport:
             self._rows_logged = rows
         self._rows += rows
         self._failed += failed
+        self._advanced_at, self._silent_s = now, SILENT_S
         if now - self._written_at > WRITE_EVERY_S:
             self._write(done=False)
             self._written_at = now
@@ -70,6 +80,33 @@ class StepReport:
             rate = (self._rows - self._rows_logged) / (now - self._logged_at)
             self.say(self._counts(rate) + self._left(rate))
             self._logged_at, self._rows_logged = now, self._rows
+
+    @contextmanager
+    def watched(self) -> Generator[None]:
+        """Look at itself from a thread meanwhile: an engine that hangs calls nobody."""
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.wait(SILENT_S / 12):
+                self.look()
+
+        thread = threading.Thread(target=look, name=f"silence of {self._asset}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def look(self) -> None:
+        """A line where no row came for long."""
+        now = self._clock()
+        silent = now - self._advanced_at
+        if silent < self._silent_s:
+            return
+        self._silent_s = min(2 * silent, silent + MOST_SILENT_S)
+        since = "since the step began, " if not self._rows else ""
+        self.say(f"{self._so_far()}, none {since}for {duration(silent)}")
 
     def say(self, what: str) -> None:
         """A line in the run's log."""
@@ -82,9 +119,12 @@ class StepReport:
         self.say(f"{self._rows:,} rows, {self._failed:,} failed, in {duration(took)}")
 
     def _counts(self, rate: float) -> str:
+        return f"{self._so_far()}, {self._failed:,} failed, {rate:,.1f} rows/s"
+
+    def _so_far(self) -> str:
         of = "" if not self._total else f" of {self._total:,}"
         share = "" if not self._total else f" ({self._rows / self._total:.0%})"
-        return f"{self._rows:,}{of} rows{share}, {self._failed:,} failed, {rate:,.1f} rows/s"
+        return f"{self._rows:,}{of} rows{share}"
 
     def _left(self, rate: float) -> str:
         if self._total is None or self._total <= self._rows or rate <= 0:

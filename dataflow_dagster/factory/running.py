@@ -19,7 +19,7 @@ from dataflow_dagster.engines.errors import (
 )
 from dataflow_dagster.factory.checks import AssetChecks
 from dataflow_dagster.factory.metadata import Story
-from dataflow_dagster.factory.recording import Record, batched_events
+from dataflow_dagster.factory.recording import TOLD, Record
 from dataflow_dagster.factory.reporting import StepReport
 from dataflow_dagster.factory.writers import Done, Job, Writer
 from dataflow_dagster.formats.format import InputError
@@ -102,17 +102,15 @@ class Materialization:
         done: list[Done] = []
         try:
             ready = self.pipeline.with_environment(os.environ)
-            story = Story(ready, self.asset)
+            story = Story(ready, AssetChecks(context.asset_key, ready, self.asset), sources)
             job = self._job(context, ready, options, sources, report)
             record = Record(context, story) if len(job.keys) > 1 else None
-            with self.writer(job) as write:
+            with report.watched(), self.writer(job) as write:
                 for key in job.keys:
                     done.append(write(key))
                     if record is not None:
                         record.add(*done[-1])
-            result = _result(
-                AssetChecks(context.asset_key, ready, self.asset), story, done, sources
-            )
+            result = _result(story, done)
         except TOLD_PLAINLY as error:
             kind = type(error).__name__
             said = f"{kind}: {error}" if isinstance(error, OSError) else str(error)
@@ -120,12 +118,7 @@ class Materialization:
                 description=said, allow_retries=isinstance(error, WORTH_A_RETRY)
             ) from None
         report.end()
-        try:
-            with batched_events():
-                yield result
-        finally:
-            if record is not None:
-                record.settle(done)
+        yield result
 
     def _job(
         self,
@@ -147,14 +140,14 @@ class Materialization:
         )
 
 
-def _result(
-    checks: AssetChecks, story: Story, done: list[Done], sources: Shards
-) -> dg.MaterializeResult[Any]:
-    """One result for all: of several shards, `Record` tells what each of them is."""
-    verdicts = checks.results(done, sources)
+def _result(story: Story, done: list[Done]) -> dg.MaterializeResult[Any]:
+    """One result for all; of several shards `Record` has told what each of them is."""
+    verdicts = story.verdicts(done)
     if len(done) > 1:
         versions = fingerprint([manifest.data_version for _, manifest in done])
-        return dg.MaterializeResult(data_version=dg.DataVersion(versions), check_results=verdicts)
+        return dg.MaterializeResult(
+            metadata=TOLD, data_version=dg.DataVersion(versions), check_results=verdicts
+        )
     ((shard, manifest),) = done
     return dg.MaterializeResult(
         metadata=story.of(shard, manifest),

@@ -1,15 +1,17 @@
 """What a step's answers are held to: one asset check each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
 from dataflow_dagster.factory.tables import table
 from dataflow_dagster.schema.checks import Length
 from dataflow_dagster.schema.pipeline import StepSpec
-from dataflow_dagster.steps.review import Review
+from dataflow_dagster.steps.review import Review, sum_of_reviews
+
+MOST_SHARDS: Final = 10
 
 _WORDS = {"text": "texts", "image": "pictures", "video": "videos"}
 _REPEATED = {"text": 0.5, "image": 0.01, "video": 0.01}
@@ -43,8 +45,16 @@ class Standard:
         said = f"{does} where more than {_percent(self.allowed)} of the {self.words} {self.said}."
         return dg.AssetCheckSpec(self.name, asset=asset, blocking=self.blocking, description=said)
 
-    def verdict(self, asset: dg.AssetKey, found: Review) -> dg.AssetCheckResult:
-        """Whether the share is kept, with the numbers and a few examples."""
+    def verdict(
+        self, asset: dg.AssetKey, reviews: Mapping[str | None, Review]
+    ) -> dg.AssetCheckResult:
+        """Whether the share is kept, with the numbers and a few examples.
+
+        Args:
+            asset: The asset's key.
+            reviews: Of its shards, by partition key; they are judged together.
+        """
+        found = sum_of_reviews(reviews.values())
         count = found.findings.get(self.finding, 0)
         share = count / found.answers if found.answers else 0.0
         said = f"{count} of {found.answers} {self.words} {self.said} ({_percent(share)})"
@@ -56,7 +66,7 @@ class Standard:
             passed=passed,
             severity=(dg.AssetCheckSeverity.ERROR if self.blocking else dg.AssetCheckSeverity.WARN),
             description=said + over,
-            metadata=self._shown(found, count, share),
+            metadata=self._shown(found, count, share) | self._worst(reviews),
         )
 
     def _shown(self, found: Review, count: int, share: float) -> dict[str, Any]:
@@ -74,6 +84,13 @@ class Standard:
             shown["most_common"] = dg.MetadataValue.md(table(["rows", "text"], common))
         return shown
 
+    def _worst(self, reviews: Mapping[str | None, Review]) -> dict[str, Any]:
+        counts = {
+            key: (review.findings.get(self.finding, 0), review.answers)
+            for key, review in reviews.items()
+        }
+        return worst_shards(counts, "found")
+
 
 def standards(step: StepSpec) -> list[Standard]:
     """Those every step has for its medium, and those its ``checks`` ask for."""
@@ -83,6 +100,20 @@ def standards(step: StepSpec) -> list[Standard]:
         for name, finding, said, allowed in _asked(step)
         if allowed is not None
     ]
+
+
+def worst_shards(counts: Mapping[str | None, tuple[int, int]], head: str) -> dict[str, Any]:
+    """A table of the shards where most was found, as metadata; none of one shard, or of nothing.
+
+    Args:
+        counts: Partition key → how much was found, and of how many.
+        head: Says what was found.
+    """
+    found = sorted((count for count in counts.items() if count[1][0]), key=lambda at: -at[1][0])
+    if len(counts) < 2 or not found:
+        return {}
+    rows = [[key, count, of] for key, (count, of) in found[:MOST_SHARDS]]
+    return {"shards_with_most": dg.MetadataValue.md(table(["shard", head, "of"], rows))}
 
 
 def _asked(step: StepSpec) -> Iterator[tuple[str, str, str, float | None]]:

@@ -172,3 +172,31 @@ def test_the_verdict_on_several_shards_is_one(tmp_path: Path, instance: dg.Dagst
     result = materialize(of, instance=instance, shards=(0, 2))
     assert _evaluation(result, "texts", "empty_texts").metadata["found"].value == 3
     assert _evaluation(result, "texts", "complete").metadata["shards"].value == 3
+
+
+def test_it_names_the_shards_and_each_partition_has_its_own_verdicts(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    texts = ["...", "...", "...", "a", "bad", "c", "d", "e"]
+    rows = [{"id": str(n), "text": text} for n, text in enumerate(texts)]
+    of = pipeline(tmp_path, [SHOUT], rows=rows, shards=4)
+    result = materialize(of, instance=instance, shards=(0, 3))
+    empty = _evaluation(result, "texts", "empty_texts")
+    assert str(empty.metadata["shards_with_most"].value).splitlines()[2:] == [
+        "| 00000-of-00004 | 2 | 2 |",
+        "| 00001-of-00004 | 1 | 2 |",
+    ]
+    failed = _evaluation(result, "texts").metadata["shards_with_most"].value
+    assert str(failed).splitlines()[2:] == ["| 00002-of-00004 | 1 | 2 |"]
+    judged = {
+        event.partition: str(event.materialization.metadata["checks"].value)
+        for event in result.get_asset_materialization_events()
+        if event.asset_key == dg.AssetKey(["demo", "texts"])
+    }
+    assert "| not kept | empty\\_texts | 2 of 2 texts are empty (100%)" in judged["00000-of-00004"]
+    assert "| kept | empty\\_texts | 0 of 2 texts are empty (0%)" in judged["00003-of-00004"]
+    assert "| kept | complete | 2 of 2 rows are here" in judged["00003-of-00004"]
+    alone = materialize(of, instance=instance, partition_key="00002-of-00004")
+    assert (
+        "| not kept | failed\\_share | 1 of 2 rows failed" in told(alone, "demo", "texts")["checks"]
+    )

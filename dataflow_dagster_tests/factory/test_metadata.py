@@ -4,7 +4,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from dataflow_dagster.factory.checks import AssetChecks
 from dataflow_dagster.factory.metadata import Story
+from dataflow_dagster.io_managers.rows import Shards
 from dataflow_dagster.ledger.manifest import Manifest, Tally
 from dataflow_dagster.rows import Row
 from dataflow_dagster.steps.layout import Layout
@@ -26,7 +28,8 @@ def _shown(folder: Path, tally: Tally, *, engine: dict[str, str], **step: Any) -
     shard = Layout(of).shard("texts")
     write_rows(shard.path, _rows(20))
     manifest = Manifest("f", "s", "v", shard.path.stat().st_size, tally, engine)
-    shown = Story(of, "texts").of(shard, manifest)
+    checks = AssetChecks(dg.AssetKey(["demo", "texts"]), of, "texts")
+    shown = Story(of, checks, Shards([])).of(shard, manifest)
     return {name: getattr(value, "value", value) for name, value in shown.items()}
 
 

@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -81,6 +82,48 @@ def test_a_night_has_some_hundred_lines_and_an_end(monkeypatch: pytest.MonkeyPat
     _report(clock, 10 * 3600, 2).end()
     assert 550 < len(clock.lines) < 620
     assert clock.lines[-1] == "texts: 72,000 rows, 36,000 failed, in 10 h 0 min"
+
+
+def _silence(report: StepReport, clock: _Clock, seconds: int) -> None:
+    for _ in range(seconds):
+        clock.now += 1
+        report.look()
+
+
+def test_an_engine_that_answers_nothing_is_told_of_ever_more_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(PROGRESS_FOLDER, raising=False)
+    clock = _Clock()
+    report = _report(clock, 0, 0)
+    report.expect(1000)
+    _silence(report, clock, 130)
+    assert clock.lines == [
+        "texts: 0 of 1,000 rows (0%), none since the step began, for 1 min 0 s",
+        "texts: 0 of 1,000 rows (0%), none since the step began, for 2 min 0 s",
+    ]
+    report.advance(250, 0)
+    clock.lines.clear()
+    _silence(report, clock, 12 * 3600)
+    assert clock.lines[0] == "texts: 250 of 1,000 rows (25%), none for 1 min 0 s"
+    assert 70 < len(clock.lines) < 80
+
+
+def test_a_step_that_waits_for_its_engine_says_so_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataflow_dagster.factory.reporting.SILENT_S", 0.12)
+    home = tmp_path / "home"
+    home.mkdir()
+    quiet = {"telemetry": {"enabled": False}, "python_logs": {"python_log_level": "INFO"}}
+    of = pipeline(tmp_path, [with_config(SHOUT, pause_s=0.6)], rows=ROWS)
+    with dg.DagsterInstance.local_temp(str(home), overrides=quiet) as instance:
+        result = materialize(of, instance=instance)
+        lines = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    told = "texts: 0 of 2 rows (0%), none since the step began, for "
+    assert [line for line in lines if line.startswith(told)]
+    names = {thread.name for thread in threading.enumerate()}
+    assert "silence of texts" not in names
 
 
 @pytest.mark.parametrize(
