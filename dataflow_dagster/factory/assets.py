@@ -22,7 +22,6 @@ from dataflow_dagster.factory.writers import (
 from dataflow_dagster.io_managers.files import STEM, io_manager_key
 from dataflow_dagster.io_managers.rows import Shards
 from dataflow_dagster.resources.tags import op_tags, stated
-from dataflow_dagster.rows import Medium
 from dataflow_dagster.schema.pipeline import PipelineSpec, Resources, StepSpec
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
 
@@ -59,10 +58,7 @@ class PipelineAssets:
             step.asset,
             step_writer(step),
             above=above,
-            line=step.line,
-            resources=step.resources,
-            retries=0 if step.stall_timeout_s is None else 1,
-            writes=step.config.writes,
+            step=step,
         )
 
     def _results(self, above: str) -> dg.AssetsDefinition:
@@ -74,13 +70,11 @@ class PipelineAssets:
         writer: Writer,
         *,
         above: str | None,
-        line: int = 1,
-        resources: Resources | None = None,
-        retries: int = 0,
-        writes: Medium = "text",
+        step: StepSpec | None = None,
     ) -> dg.AssetsDefinition:
         pipeline, key = self._pipeline, self.key(name)
-        io_key = io_manager_key(pipeline.format, writes)
+        resources = Resources() if step is None else step.resources
+        io_key = io_manager_key(pipeline.format, "text" if step is None else step.config.writes)
         decorate = dg.asset(
             key=key,
             ins={} if above is None else {"rows": dg.AssetIn(key=self.key(above))},
@@ -96,12 +90,13 @@ class PipelineAssets:
             tags=pipeline.tags,
             kinds=kinds(pipeline, name),
             metadata={
-                **_definition_metadata(str(self._layout.stem(name)), resources),
-                **code_reference(pipeline, line),
+                STEM: str(self._layout.stem(name)),
+                **({} if step is None else _devices(step)),
+                **code_reference(pipeline, 1 if step is None else step.line),
             },
-            pool=None if resources is None else resources.pool,
-            retry_policy=_retry_policy(pipeline, retries),
-            op_tags=op_tags(resources or Resources(), pipeline.executor),
+            pool=resources.pool,
+            retry_policy=_retry_policy(pipeline, step),
+            op_tags=op_tags(resources, pipeline.executor),
             check_specs=AssetChecks(key, pipeline, name).specs(),
         )
         run = Materialization(pipeline, name, io_key, writer).run
@@ -127,12 +122,18 @@ def _next(run: Run) -> Callable[..., Any]:
     return materialize
 
 
-def _retry_policy(pipeline: PipelineSpec, retries: int) -> dg.RetryPolicy | None:
+def _retry_policy(pipeline: PipelineSpec, step: StepSpec | None) -> dg.RetryPolicy | None:
     if pipeline.executor == "ray":
         return NODE_LOST
-    return dg.RetryPolicy(max_retries=retries) if retries else None
+    stalls = step is not None and step.stall_timeout_s is not None
+    return dg.RetryPolicy(max_retries=1) if stalls else None
 
 
-def _definition_metadata(stem: str, resources: Resources | None) -> dict[str, Any]:
-    shown = {} if resources is None else stated(resources)
-    return {STEM: stem, **{f"resources/{name}": value for name, value in shown.items()}}
+def _devices(step: StepSpec) -> dict[str, Any]:
+    """What a step runs on, and how, where its YAML says so."""
+    shown: dict[str, Any] = {f"resources/{name}": of for name, of in stated(step.resources).items()}
+    if step.replicas != 1:
+        shown["replicas"] = step.copies
+    if step.stall_timeout_s is not None:
+        shown["stall_timeout_s"] = step.stall_timeout_s
+    return shown

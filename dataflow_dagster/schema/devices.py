@@ -21,6 +21,10 @@ def _check_shares(step: StepSpec, gpus: int, findings: Findings) -> None:
     at, split = ("steps", step.position - 1), step.config.gpus_of_one()
     written = [key for key in SPLITTING if key in step.config.model_fields_set]
     splitting = next(iter(written), "")
+    if gpus and not written and split > gpus // step.copies:
+        message = f"{_default(step)}, and each copy of the model has {gpus // step.copies} GPUs"
+        findings.refuse((*at, "resources"), f"{message}; write how many in its config")
+        return
     if written and split > 1 and split > gpus:
         message = f"splits one copy of the model over {split} GPUs, and resources.gpus is {gpus}"
         findings.refuse((*at, "config", splitting), message)
@@ -35,3 +39,10 @@ def _check_shares(step: StepSpec, gpus: int, findings: Findings) -> None:
         share = gpus // step.copies
         message = f"is {split}; each of {step.copies} replicas has {share} of {gpus} GPUs"
         findings.refuse((*at, "config", splitting), message)
+
+
+def _default(step: StepSpec) -> str:
+    """``MLLamaCaptioner is split over tensor_parallel_size: 8 GPUs unless told otherwise``."""
+    keys = [key for key in SPLITTING if getattr(step.config, key, 1) > 1]
+    said = " × ".join(f"{key}: {getattr(step.config, key)}" for key in keys)
+    return f"{step.name} is split over {said} GPUs unless told otherwise"

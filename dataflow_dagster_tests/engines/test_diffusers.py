@@ -1,7 +1,9 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from torch import Tensor
 
 from dataflow_dagster.engines.diffusers import DiffusersSession, open_session
+from dataflow_dagster.engines.replicas import Plan, Replicas
 from dataflow_dagster.engines.session import Answer, Request
 from dataflow_dagster.rows import RowError
 from dataflow_dagster_tests.engines.requests import (
@@ -19,6 +22,7 @@ from dataflow_dagster_tests.engines.requests import (
     change_weights,
     drawing,
 )
+from dataflow_dagster_tests.processes import Children
 
 RED = Request(0, 11, "a red circle on a blue background")
 GREEN = Request(1, 12, "a green square on a white background")
@@ -67,6 +71,22 @@ def test_a_picture_is_bit_identical_whatever_its_batch(
     numbered = [replace(request, number=number) for number, request in enumerate(batch)]
     again = answer(session, numbered)[batch.index(RED)]
     assert (pixels(again) == red).all()
+
+
+@pytest.mark.slow
+def test_replicas_draw_the_pictures_of_one_session_to_the_bit(
+    session: DiffusersSession, children: Children
+) -> None:
+    rows = [replace(GREEN, number=number, seed=number) for number in range(17)]
+    alone = answer(session, rows)
+    opening = partial(open_session, DIFFUSERS, drawing())
+    with closing(Replicas(opening, Plan(2), lambda _: None)) as replicas:
+        answers = replicas.answers(iter(rows))
+        shared = dict([next(answers)])
+        assert len(children.running()) == 2
+        shared |= dict(answers)
+    assert shared.keys() == alone.keys()
+    assert all((pixels(shared[row]) == pixels(alone[row])).all() for row in alone)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 4])

@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="process groups are read from /proc"),
     pytest.mark.timeout(120),
 ]
-Start = Callable[[str], subprocess.Popen[bytes]]
+Start = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture
@@ -26,8 +26,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     extra = {"DATAFLOW_GPUS": "0", "TMPDIR": str(tmp_path)}
     begun: list[subprocess.Popen[bytes]] = []
 
-    def start(how: str) -> subprocess.Popen[bytes]:
-        module = "dataflow_dagster_tests.engines.guarded"
+    def start(how: str, program: str = "guarded") -> subprocess.Popen[bytes]:
+        module = f"dataflow_dagster_tests.engines.{program}"
         command = [sys.executable, "-m", module, str(tmp_path / "trace"), how]
         begun.append(subprocess.Popen(command, env=environment(tmp_path, extra)))
         return begun[-1]
@@ -51,9 +51,9 @@ def alive(*processes: int) -> list[int]:
     return [p for p in processes if p in known and known[p].info["status"] != "zombie"]
 
 
-def lines(folder: Path, count: int) -> list[str]:
+def lines(folder: Path, count: int, seconds: float = 30) -> list[str]:
     trace = folder / "trace"
-    within(30, lambda: trace.exists() and len(trace.read_text().splitlines()) >= count)
+    within(seconds, lambda: trace.exists() and len(trace.read_text().splitlines()) >= count)
     return trace.read_text().splitlines()
 
 
@@ -102,3 +102,24 @@ def test_what_was_forgotten_is_ended_and_the_process_goes_on(start: Start, tmp_p
     assert told[1] == "ended"
     step, *children = processes(told[0])
     assert alive(step, *children) == [step]
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(240)
+@pytest.mark.slow
+@pytest.mark.usefixtures("needs_vllm")
+def test_no_process_of_vllm_outlives_its_step_or_the_run(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
+    run = start("stays", "guarded_vllm")
+    first, second = ([*map(int, line.split())] for line in lines(tmp_path, 2, seconds=180))
+    for its in (first, second):
+        cores = [p for p in its if "EngineCore" in " ".join(psutil.Process(p).cmdline())]
+        assert cores
+        assert alive(*its) == its
+    os.kill(first[0], signal.SIGKILL)
+    assert within(10, lambda: not alive(*first))
+    assert alive(*second) == second
+    run.kill()
+    assert within(10, lambda: not alive(*second))

@@ -58,6 +58,15 @@ def test_a_step_shows_its_model_kinds_owners_tags_and_resources(tmp_path: Path) 
     assert "resources/gpus" not in assets["demo/results"].get_asset_spec().metadata
 
 
+def test_a_step_shows_its_replicas_and_how_long_it_may_be_silent(tmp_path: Path) -> None:
+    step = {**SHOUT, "resources": {"gpus": 4}, "replicas": "auto", "stall_timeout_s": 600}
+    assets = _assets(pipeline(tmp_path, [step]))
+    shown = assets["demo/texts"].get_asset_spec().metadata
+    assert (shown["replicas"], shown["stall_timeout_s"]) == (4, 600)
+    plain = _assets(pipeline(tmp_path, [SHOUT]))["demo/texts"].get_asset_spec().metadata
+    assert not {"replicas", "stall_timeout_s"} & plain.keys()
+
+
 def test_no_gpus_is_shown_and_unsaid_gpus_are_not(tmp_path: Path) -> None:
     said = _assets(pipeline(tmp_path, [{**SHOUT, "resources": {"gpus": 0}}]))["demo/texts"]
     unsaid = _assets(pipeline(tmp_path, [SHOUT]))["demo/texts"]

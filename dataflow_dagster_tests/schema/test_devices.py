@@ -7,12 +7,12 @@ from dataflow_dagster.schema.loading import parse_pipeline
 from dataflow_dagster.schema.pipeline import StepSpec
 
 
-def step(*lines: str, config: str = "{}") -> StepSpec:
+def step(*lines: str, config: str = "{}", name: str = "LLaVACaptioner") -> StepSpec:
     text = [
         "meta_path: m",
         "steps:",
         "  - type: ImageCaptioner",
-        "    name: LLaVACaptioner",
+        f"    name: {name}",
         f"    config: {config}",
         *(f"    {line}" for line in lines),
     ]
@@ -59,6 +59,31 @@ def test_gpus_that_do_not_suffice_or_go_round_are_told_with_their_line(
     with pytest.raises(PipelineError) as raised:
         step(*lines, config=config)
     assert told in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "replicas", "share"), [("gpus: 2", 1, 2), ("gpus: 8", 2, 4), ("gpus: 1", 1, 1)]
+)
+def test_a_model_that_is_split_by_default_is_held_to_its_gpus_too(
+    line: str, replicas: int, share: int
+) -> None:
+    lines = [f"resources: {{{line}}}", f"replicas: {replicas}"]
+    with pytest.raises(PipelineError) as raised:
+        step(*lines, name="MLLamaCaptioner")
+    assert str(raised.value) == (
+        "x.yaml:6: steps[0].resources: MLLamaCaptioner is split over tensor_parallel_size: 8 GPUs "
+        f"unless told otherwise, and each copy of the model has {share} GPUs; write how many in its"
+        " config"
+    )
+    config = f"{{tensor_parallel_size: {share}}}"
+    assert step(*lines, name="MLLamaCaptioner", config=config).copies == replicas
+
+
+@pytest.mark.parametrize("lines", [[], ["resources: {gpus: 0}"], ["resources: {gpus: 8}"]])
+def test_a_split_by_default_needs_no_word_where_it_fits_or_nothing_is_said(
+    lines: list[str],
+) -> None:
+    assert step(*lines, name="MLLamaCaptioner").copies == 1
 
 
 def test_auto_is_as_many_copies_as_the_gpus_have_room_for() -> None:
