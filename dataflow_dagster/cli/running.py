@@ -68,6 +68,7 @@ def run_pipeline(request: RunRequest) -> list[dg.JobExecutionResult]:
         InputError: Shards are files, and there are none.
         PipelineError: Shards are files, and a variable of the YAML is not set; or steps run on Ray,
             and ``DAGSTER_HOME`` is not set.
+        RayUnreachableError: Steps run on Ray, and no cluster takes them.
     """
     pipeline = request.pipeline()
     folder = str(Path.cwd())

@@ -19,6 +19,7 @@ from rich.progress import (
 )
 
 from dataflow_dagster.factory.reporting import PROGRESS_FOLDER, duration
+from dataflow_dagster.places import is_url
 from dataflow_dagster.rows import decode
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RAW_META, RESULTS
@@ -46,7 +47,10 @@ def _told_folder(pipeline: PipelineSpec) -> "tempfile.TemporaryDirectory[str]":
     """Where steps tell how far they are: on Ray in ``base_folder``, which all nodes see."""
     if pipeline.executor != "ray":
         return tempfile.TemporaryDirectory()
-    base = Path(pipeline.with_environment(os.environ).base_folder).absolute()
+    base_folder = pipeline.with_environment(os.environ).base_folder
+    if is_url(base_folder):
+        return tempfile.TemporaryDirectory()
+    base = Path(base_folder).absolute()
     base.mkdir(parents=True, exist_ok=True)
     return tempfile.TemporaryDirectory(dir=base, prefix=".progress_")
 

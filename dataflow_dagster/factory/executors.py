@@ -23,6 +23,10 @@ NODE_LOST: Final = dg.RetryPolicy(max_retries=3, delay=5)
 """A step whose node died is begun on another; 5 s: what is left of it has let go of its shard."""
 
 
+class RayUnreachableError(Exception):
+    """No cluster takes our jobs: none answers, or not to our token."""
+
+
 def placed(pipeline: PipelineSpec, environ: Mapping[str, str]) -> PipelineSpec:
     """The pipeline with the executor it will have here: that of the environment, else its own.
 
@@ -74,7 +78,7 @@ def ray_executor() -> dg.ExecutorDefinition:
     def by_tags(context: dg.InitExecutorContext) -> dg.Executor:
         given = {"retries": {"enabled": {}}, **context.executor_config}
         if _is_on_ray(context):
-            return _created(of_dagster_ray, context, _with_variables(given))
+            return _on_ray(of_dagster_ray, context, _with_variables(given))
         given.pop("ray", None)
         return _created(dg.multiprocess_executor, context, {**STEP_PROCESSES, **given})
 
@@ -84,6 +88,19 @@ def ray_executor() -> dg.ExecutorDefinition:
 def _is_on_ray(context: dg.InitExecutorContext) -> bool:
     """Whether any step of the run was given Ray's resources: those of pipelines on Ray are."""
     return any(RAY in node.tags for node in context.job.get_definition().all_node_defs)
+
+
+def _on_ray(
+    executor: dg.ExecutorDefinition, context: dg.InitExecutorContext, config: Mapping[str, Any]
+) -> dg.Executor:
+    from ray.exceptions import RayError
+
+    try:
+        return _created(executor, context, config)
+    except (ConnectionError, RayError, RuntimeError) as error:
+        told = "RAY_ADDRESS is where jobs are submitted, such as http://head:8265; with token"
+        told = f"{told} authentication RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH are set here too"
+        raise RayUnreachableError(f"{error}\n{told}") from error
 
 
 def _created(

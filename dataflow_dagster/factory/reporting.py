@@ -132,7 +132,7 @@ class StepReport:
         return f", {duration((self._total - self._rows) / rate)} left"
 
     def _write(self, *, done: bool) -> None:
-        if self._file is None:
+        if self._file is None or not self._file.parent.is_dir():  # not seen from a cluster's node
             return
         state = {
             "rows": self._rows,

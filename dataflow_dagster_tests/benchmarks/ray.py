@@ -6,6 +6,7 @@ of processes of this machine, from the first model opened to the last one closed
 daemon runs a backfill of all shards. Aim: at least 1.8.
 """
 
+import logging
 import os
 import re
 import tempfile
@@ -37,6 +38,7 @@ def seconds(cluster: RayCluster, folder: Path) -> float:
     path = write_pipeline(folder, [step], rows=rows, shards=SHARDS, shards_per_run=1)
     placed = {"DATAFLOW_EXECUTOR": "ray", "DATAFLOW_PIPELINES": str(path)}
     os.environ.update(settings(cluster, folder) | placed)
+    logging.disable(logging.CRITICAL)  # the figures alone
     with dg.DagsterInstance.get() as instance:
         materialize(load_pipeline(path), instance=instance, keys=KEYS, assets=["raw_meta"])
         ask_for(instance, build_definitions(path), ["demo", "texts"], KEYS)

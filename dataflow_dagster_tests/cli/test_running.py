@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dataflow_dagster_tests.requirements import require
 from dataflow_dagster_tests.toys.pipelines import (
     PAINT,
     SHOUT,
@@ -132,3 +133,23 @@ def test_an_interrupted_run_ends_soon_and_keeps_what_is_done(tmp_path: Path) -> 
         "texts was interrupted: what is done is kept, run it again to go on"
     )
     assert read_rows(part)
+
+
+@pytest.mark.parametrize(
+    ("home", "code", "told"),
+    [
+        ("", 2, "demo.yaml: steps on Ray write their events to the storage of DAGSTER_HOME, which"),
+        ("home", 1, "Failed to connect to Ray at address: http://127.0.0.1:9.\nRAY_ADDRESS is"),
+    ],
+)
+def test_a_run_on_ray_says_what_it_lacks(tmp_path: Path, home: str, code: int, told: str) -> None:
+    require("ray.dashboard", "pip install -e '.[ray]'")
+    require("dagster_ray", "pip install -e '.[ray]'")
+    write_pipeline(tmp_path, [SHOUT], executor="ray")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    extra = {"RAY_ADDRESS": "http://127.0.0.1:9", "DAGSTER_HOME": home and str(tmp_path / home)}
+    done = run_python(tmp_path, "-m", "dataflow_dagster", "run", "-c", "demo.yaml", extra=extra)
+    assert done.returncode == code, done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr

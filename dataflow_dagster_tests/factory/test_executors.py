@@ -8,7 +8,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
 from dataflow_dagster.factory import executors
-from dataflow_dagster.factory.executors import EXECUTOR_VARIABLE, placed
+from dataflow_dagster.factory.executors import EXECUTOR_VARIABLE, RayUnreachableError, placed
 from dataflow_dagster.factory.loading import merged_definitions
 from dataflow_dagster.factory.pipeline import pipeline_definitions
 from dataflow_dagster.factory.versions import code_versions
@@ -114,7 +114,7 @@ def test_a_run_goes_to_ray_where_a_pipeline_of_its_assets_does(
         instance=dg.DagsterInstance.ephemeral(),
     )
     if goes_to_ray:
-        with pytest.raises(ConnectionError, match=NOBODY):
+        with pytest.raises(RayUnreachableError, match=f"{NOBODY}.\nRAY_ADDRESS is where"):
             definition.executor_creation_fn(context)
     else:
         assert isinstance(definition.executor_creation_fn(context), MultiprocessExecutor)
