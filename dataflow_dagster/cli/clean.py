@@ -80,8 +80,9 @@ def _sources(pipeline: PipelineSpec, keys: Sequence[str | None]) -> Iterator[str
     if pipeline.files_per_shard is None:
         yield from [input_index(pipeline).signature] * len(keys)
         return
-    files = file_shards(pipeline)
-    yield from ("" if key is None else files.index(key).signature for key in keys)
+    with file_shards(pipeline) as files:
+        files.read(key for key in keys if key is not None)
+        yield from ("" if key is None else files.index(key).signature for key in keys)
 
 
 def _are_made(own: tuple[Shard, ...], made: str, above: tuple[Shard, ...]) -> bool:

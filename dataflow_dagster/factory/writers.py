@@ -18,6 +18,7 @@ from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.resources.gpus import leased_gpus
 from dataflow_dagster.resources.variables import set_variables
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
+from dataflow_dagster.shards.files import FileShards
 from dataflow_dagster.steps.answering import StepRun
 from dataflow_dagster.steps.file_input import file_shards
 from dataflow_dagster.steps.raw_meta import RawMeta, input_index
@@ -72,7 +73,9 @@ Writer = Callable[[Job], AbstractContextManager[WriteShard]]
 def raw_meta_writer(job: Job) -> Generator[WriteShard]:
     """Reads the user's input; its index is made by the first shard that needs it."""
     if job.pipeline.files_per_shard is not None:
-        yield _file_writer(job)
+        with file_shards(job.pipeline) as shards:
+            shards.read(key for key in job.keys if key is not None)
+            yield _file_writer(job, shards)
         return
     index = input_index(job.pipeline)
     step = RawMeta(job.pipeline, index, job.report)
@@ -87,9 +90,7 @@ def raw_meta_writer(job: Job) -> Generator[WriteShard]:
     yield write
 
 
-def _file_writer(job: Job) -> WriteShard:
-    shards = file_shards(job.pipeline)
-
+def _file_writer(job: Job, shards: FileShards) -> WriteShard:
     def write(key: str | None) -> Done:
         step = RawMeta(job.pipeline, shards.index(key or ""), job.report)
         target = job.target(key)

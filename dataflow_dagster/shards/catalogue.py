@@ -1,13 +1,13 @@
 """Which files of an input make which shard: a shard keeps its files, new files make new shards."""
 
 import re
-import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
 from dataflow_dagster.formats.lookup import stem_of
+from dataflow_dagster.shards.database import Database
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS shards (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
@@ -15,7 +15,6 @@ CREATE TABLE IF NOT EXISTS files
     (name BLOB PRIMARY KEY, shard INTEGER NOT NULL, stamp TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS files_by_shard ON files (shard);
 """
-_WAIT_S: Final = 60.0
 _LONGEST_STEM: Final = 40
 
 
@@ -31,13 +30,17 @@ class Catalogue:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "shards.sqlite"
+        self._base = Database(folder / "shards.sqlite", _TABLES)
+
+    def held(self) -> AbstractContextManager[None]:
+        """Within it questions cost a tenth; see `Database.held`."""
+        return self._base.held()
 
     def keys(self) -> list[str]:
         """The keys of all shards, in the order in which they were registered."""
-        if not self._path.exists():
+        if not self._base.path.exists():
             return []
-        with connected(self._path, _TABLES) as base:
+        with self._base.connected() as base:
             return [key for (key,) in base.execute("SELECT key FROM shards ORDER BY number")]
 
     def number(self, key: str) -> int:
@@ -47,8 +50,8 @@ class Catalogue:
             UnknownShardError: There is none of that key.
         """
         numbers: list[int] = []
-        if self._path.exists():
-            with connected(self._path, _TABLES) as base:
+        if self._base.path.exists():
+            with self._base.connected() as base:
                 found = base.execute("SELECT number FROM shards WHERE key = ?", (key,))
                 numbers = [number for (number,) in found]
         if not numbers:
@@ -60,7 +63,7 @@ class Catalogue:
 
     def files(self, number: int) -> list[str]:
         """The files of a shard, in order."""
-        with connected(self._path, _TABLES) as base:
+        with self._base.connected() as base:
             found = base.execute("SELECT name FROM files WHERE shard = ? ORDER BY name", (number,))
             return [_text(name) for (name,) in found]
 
@@ -71,7 +74,7 @@ class Catalogue:
             names: Files, in the order in which they are to be taken.
             files_per_shard: Files of a shard; the last may have fewer.
         """
-        with connected(self._path, _TABLES) as base, writing(base):
+        with self._base.writing() as base:
             known = {name for (name,) in base.execute("SELECT name FROM files")}
             new = [name for name in map(_blob, names) if name not in known]
             (first,) = base.execute("SELECT COALESCE(MAX(number) + 1, 0) FROM shards").fetchone()
@@ -86,55 +89,34 @@ class Catalogue:
 
     def unknown(self, names: Iterable[str]) -> list[str]:
         """Those that are in no shard yet."""
-        if not self._path.exists():
+        if not self._base.path.exists():
             return list(names)
-        with connected(self._path, _TABLES) as base:
+        with self._base.connected() as base:
             known = {name for (name,) in base.execute("SELECT name FROM files")}
         return [name for name in names if _blob(name) not in known]
 
     def stamps(self) -> dict[str, str]:
         """What `note` was told last of each file; empty of those it was told nothing of."""
-        if not self._path.exists():
+        if not self._base.path.exists():
             return {}
-        with connected(self._path, _TABLES) as base:
+        with self._base.connected() as base:
             return {_text(n): stamp for n, stamp in base.execute("SELECT name, stamp FROM files")}
 
     def note(self, stamps: Mapping[str, str]) -> None:
         """Remember how files look now."""
-        with connected(self._path, _TABLES) as base, writing(base):
+        with self._base.writing() as base:
             given = [(stamp, _blob(name)) for name, stamp in stamps.items()]
             base.executemany("UPDATE files SET stamp = ? WHERE name = ?", given)
 
     def keys_of(self, names: Iterable[str]) -> list[str]:
         """The keys of the shards that these files are in, in order."""
         numbers: set[int] = set()
-        with connected(self._path, _TABLES) as base:
+        with self._base.connected() as base:
             for name in names:
                 found = base.execute("SELECT shard FROM files WHERE name = ?", (_blob(name),))
                 numbers.update(number for (number,) in found)
             keys = dict(base.execute("SELECT number, key FROM shards"))
         return [keys[number] for number in sorted(numbers)]
-
-
-@contextmanager
-def connected(path: Path, tables: str) -> Generator[sqlite3.Connection]:
-    """A connection to the database at `path`, which is made where it is missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)) as base:
-        base.executescript(tables)
-        yield base
-
-
-@contextmanager
-def writing(base: sqlite3.Connection) -> Generator[None]:
-    """All that is written in it, or nothing; other processes wait."""
-    base.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        base.execute("ROLLBACK")
-        raise
-    base.execute("COMMIT")
 
 
 def _groups(names: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:

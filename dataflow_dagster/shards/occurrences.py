@@ -1,20 +1,23 @@
 """Which ids and names an input of many files has already, so that no file is read to know it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Final, Literal
 
-from dataflow_dagster.shards.catalogue import connected, writing
+from dataflow_dagster.shards.database import Database
 from dataflow_dagster.shards.repeats import Collector, Repeat
 
 Kind = Literal["id", "name"]
+_KINDS: Final[tuple[Kind, ...]] = ("id", "name")
 
 _TABLES: Final = """
 PRAGMA synchronous = OFF;
-CREATE TABLE IF NOT EXISTS indexed (
-    shard INTEGER PRIMARY KEY, signature TEXT NOT NULL, rows INTEGER NOT NULL,
-    generation INTEGER NOT NULL, compared TEXT, digest TEXT);
+CREATE TABLE IF NOT EXISTS shards (
+    shard INTEGER PRIMARY KEY, signature TEXT NOT NULL, rows INTEGER NOT NULL, digest TEXT);
 CREATE TABLE IF NOT EXISTS entries (
     kind TEXT, hash INTEGER, shard INTEGER, first INTEGER, count INTEGER,
     PRIMARY KEY (kind, hash, shard)) WITHOUT ROWID;
@@ -45,6 +48,38 @@ _WINDOW: Final = 65_536
 """Rows whose repeats are in memory."""
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What stands in the files of one shard.
+
+    Attributes:
+        signature: Of the files, as they were read.
+        rows: How many rows there are.
+        ids: Of all rows, by their numbers within the shard.
+        names: Of those rows that have one.
+    """
+
+    shard: int
+    signature: str
+    rows: int
+    ids: Collector
+    names: Collector
+
+    def entries(self, kind: Kind) -> Iterator[tuple[str, int, int, int, int]]:
+        """Lines of the table ``entries``."""
+        for hashes, firsts, counts in self._of(kind).distinct():
+            for hash_, first, count in zip(hashes, firsts, counts, strict=True):
+                yield kind, hash_, self.shard, first, count
+
+    def within(self, kind: Kind) -> Iterator[tuple[str, int, int, int, int]]:
+        """Lines of the table ``within``."""
+        for repeats in self._of(kind).repeats():
+            yield from ((kind, self.shard, *repeat) for repeat in repeats)
+
+    def _of(self, kind: Kind) -> Collector:
+        return self.ids if kind == "id" else self.names
+
+
 class Occurrences:
     """The ids and names of all shards that were read, in ``<folder>/occurrences.sqlite``.
 
@@ -53,70 +88,80 @@ class Occurrences:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "occurrences.sqlite"
+        self._base = Database(folder / "occurrences.sqlite", _TABLES)
 
-    def indexed(self) -> set[int]:
-        """The shards that were read."""
-        with connected(self._path, _TABLES) as base:
-            return {shard for (shard,) in base.execute("SELECT shard FROM indexed")}
+    def held(self) -> AbstractContextManager[None]:
+        """Within it questions cost a tenth; see `Database.held`."""
+        return self._base.held()
 
-    def indexed_as(self, shard: int) -> tuple[str, int] | None:
+    def unread(self, shards: range) -> list[int]:
+        """Those of the shards that were not read yet, in order."""
+        read = "SELECT shard FROM shards WHERE shard >= ? AND shard < ?"
+        with self._base.connected() as base:
+            known = {shard for (shard,) in base.execute(read, (shards.start, shards.stop))}
+        return [shard for shard in shards if shard not in known]
+
+    def read_as(self, shard: int) -> tuple[str, int] | None:
         """Signature and number of rows of one shard; None: it was not read yet."""
-        with connected(self._path, _TABLES) as base:
-            known = "SELECT signature, rows FROM indexed WHERE shard = ?"
+        with self._base.connected() as base:
+            known = "SELECT signature, rows FROM shards WHERE shard = ?"
             return base.execute(known, (shard,)).fetchone()
 
-    def record(
-        self, shard: int, signature: str, rows: int, collected: dict[Kind, Collector]
-    ) -> None:
-        """Keep what stands in a shard in place of what stood in it before."""
-        with connected(self._path, _TABLES) as base, writing(base):
-            for table in ("entries", "within", "across", "indexed"):
-                base.execute(f"DELETE FROM {table} WHERE shard = ?", (shard,))
-            for kind, collector in collected.items():
-                for hashes, firsts, counts in collector.distinct():
-                    given = zip(hashes, firsts, counts, strict=True)
-                    entries = ((kind, hash_, shard, first, n) for hash_, first, n in given)
-                    base.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", entries)
-                for repeats in collector.repeats():
-                    base.executemany(
-                        "INSERT INTO within VALUES (?, ?, ?, ?, ?)",
-                        ((kind, shard, *repeat) for repeat in repeats),
-                    )
-            (last,) = base.execute("SELECT COALESCE(MAX(generation), 0) FROM indexed").fetchone()
-            base.execute(
-                "INSERT INTO indexed VALUES (?, ?, ?, ?, NULL, NULL)",
-                (shard, signature, rows, last + 1),
-            )
+    def record(self, found: Sequence[Found]) -> None:
+        """Keep what stands in shards in place of what stood in them before, all or nothing.
+
+        Those behind them are to be compared anew.
+        """
+        with self._base.writing() as base:
+            for one in found:
+                for table in ("entries", "within", "across", "shards"):
+                    base.execute(f"DELETE FROM {table} WHERE shard = ?", (one.shard,))
+                base.execute(
+                    "INSERT INTO shards VALUES (?, ?, ?, NULL)",
+                    (one.shard, one.signature, one.rows),
+                )
+            # In the table's order: many shards' rows come to lie on the same few pages.
+            for kind in _KINDS:
+                entries = sorted(entry for one in found for entry in one.entries(kind))
+                base.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", entries)
+                within = (repeat for one in found for repeat in one.within(kind))
+                base.executemany("INSERT INTO within VALUES (?, ?, ?, ?, ?)", within)
+            first = min(one.shard for one in found)
+            base.execute("UPDATE shards SET digest = NULL WHERE shard > ?", (first,))
+            for one in found:
+                _compare(base, one.shard)
 
     def compare(self, shard: int) -> str:
         """Find what earlier shards have of this one; gives a digest that changes when that does."""
-        with connected(self._path, _TABLES) as base, writing(base):
-            above = "SELECT COUNT(*) || '-' || MAX(generation) FROM indexed WHERE shard <= ?"
-            (state,) = base.execute(above, (shard,)).fetchone()
-            known = "SELECT compared, digest FROM indexed WHERE shard = ?"
-            compared, digest = base.execute(known, (shard,)).fetchone()
-            if compared == state:
-                return digest
-            base.execute("DELETE FROM across WHERE shard = ?", (shard,))
-            base.execute(_COMPARE, (shard,))
-            digest = blake2b(digest_size=16)
-            for found in base.execute("SELECT * FROM across WHERE shard = ?", (shard,)):
-                digest.update(repr(found).encode())
-            told = (state, digest.hexdigest(), shard)
-            base.execute("UPDATE indexed SET compared = ?, digest = ? WHERE shard = ?", told)
-            return digest.hexdigest()
+        known = "SELECT digest FROM shards WHERE shard = ?"
+        with self._base.connected() as base:
+            (digest,) = base.execute(known, (shard,)).fetchone()
+        if digest is not None:
+            return digest
+        with self._base.writing() as base:
+            return _compare(base, shard)
 
     def repeats(self, shard: int, kind: Kind) -> "ShardRepeats":
         """The rows of a shard whose id or name an earlier row has."""
-        return ShardRepeats(self._path, shard, kind)
+        return ShardRepeats(self._base, shard, kind)
+
+
+def _compare(base: Connection, shard: int) -> str:
+    digest = blake2b(digest_size=16)
+    base.execute("DELETE FROM across WHERE shard = ?", (shard,))
+    base.execute(_COMPARE, (shard,))
+    for found in base.execute("SELECT * FROM across WHERE shard = ?", (shard,)):
+        digest.update(repr(found).encode())
+    told = (digest.hexdigest(), shard)
+    base.execute("UPDATE shards SET digest = ? WHERE shard = ?", told)
+    return digest.hexdigest()
 
 
 class ShardRepeats:
     """Looked up by row number; a part of it is in memory."""
 
-    def __init__(self, path: Path, shard: int, kind: Kind) -> None:
-        self._path = path
+    def __init__(self, base: Database, shard: int, kind: Kind) -> None:
+        self._base = base
         self._shard = shard
         self._kind = kind
         self._window = range(0)
@@ -137,6 +182,6 @@ class ShardRepeats:
             "low": self._window.start,
             "high": self._window.stop,
         }
-        with connected(self._path, _TABLES) as base:
+        with self._base.connected() as base:
             for number, *repeat in base.execute(_FIND, asked):
                 yield number, Repeat(*repeat)

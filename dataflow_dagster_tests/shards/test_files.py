@@ -1,6 +1,6 @@
 import os
-from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -51,7 +51,7 @@ def files(tmp_path: Path) -> Files:
 
 
 @pytest.fixture
-def scanned(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def scanned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that were read for the index."""
     names: list[str] = []
     run = scan.Scan.run
@@ -178,3 +178,44 @@ def test_a_glob_names_files_from_where_it_begins(files: Files) -> None:
     listing = list_files(str(files.base / "*" / "*.jsonl"), "image")
     assert list(listing.names) == ["2024/a.jsonl"]
     assert (str(listing.base), listing.stamp("gone")) == (str(files.base), "")
+
+
+@pytest.mark.parametrize("at_once", [(1, 500), (10, 3), (50_000, 500)])
+def test_shards_read_together_are_as_if_read_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scanned: list[str], at_once: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(file_shards, "_AT_ONCE_ROWS", at_once[0])
+    monkeypatch.setattr(file_shards, "_AT_ONCE_SHARDS", at_once[1])
+    files = Files(tmp_path)
+    random = Random(0)
+    for number in range(20):
+        rows = [{"id": str(random.randrange(30)), "image": f"{n % 4}.png"} for n in range(6)]
+        files.write(f"{number:02}.jsonl", *rows)
+    keys = files.register()
+    alone = [files.identities(key) for key in keys]
+    (files.folder / "index" / "occurrences.sqlite").unlink()
+    scanned.clear()
+    with files.open() as shards:
+        shards.read(keys)
+        indexes = [shards.index(key) for key in keys]
+        together = [[i.identify(row) for row in i.read(0, i.rows)] for i in indexes]
+    assert repr(together) == repr(alone)  # errors are equal to themselves alone
+    assert len(scanned) == 20
+
+
+def test_of_shards_read_together_a_file_that_is_gone_stops_its_own_alone(files: Files) -> None:
+    gone = files.write("a.jsonl", {"id": "x"})
+    files.write("b.jsonl", {"id": "x"})
+    first, second = files.register()
+    gone.rename(gone.with_suffix(".away"))
+    with files.open() as shards:
+        shards.read([first, second])
+        with pytest.raises(InputError, match="is gone"):
+            shards.index(first)
+        index = shards.index(second)
+        assert [index.identify(row).error for row in index.read(0, 1)] == [None]
+    gone.with_suffix(".away").rename(gone)
+    with files.open() as shards:
+        shards.read([first, second])
+        index = shards.index(second)
+        assert [index.identify(row).error for row in index.read(0, 1)] != [None]
