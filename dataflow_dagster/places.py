@@ -1,6 +1,7 @@
 """Where things lie: a path on this machine, or a URL that fsspec knows."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,14 @@ def scheme(text: str) -> str:
     return text.partition("://")[0].lower() if is_url(text) else ""
 
 
+def as_path(text: str) -> Path:
+    """A path by which places are compared: of a store one that no file of this machine has."""
+    here = place(text)
+    if isinstance(here, Path):
+        return here
+    return Path(f"/{scheme(text)}:", text.partition("://")[2].strip("/"))
+
+
 def place(text: str) -> AnyPath:
     """A plain `Path` on this machine, of ``file://`` too; a `UPath` elsewhere."""
     if scheme(text) in ("", "file", "local"):
@@ -45,7 +54,11 @@ def stamp(path: AnyPath) -> tuple[Any, ...]:
     if isinstance(path, Path):
         found = path.stat()
         return found.st_size, repr(found.st_mtime)
-    about: dict[str, Any] = path.fs.info(path.path)
+    return marks_of(path.fs.info(path.path))
+
+
+def marks_of(about: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What changes when an object does, of what its store says of it: size, and etag or time."""
     marks = [about[name] for name in _MARKS if about.get(name) is not None]
     times = [str(about[name]) for name in _TIMES if about.get(name) is not None]
     return (about.get("size"), *(marks or times[:1]))

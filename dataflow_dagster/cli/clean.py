@@ -1,11 +1,12 @@
 """`clean`: remove what earlier runs left and no current step can use."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import click
 
-from dataflow_dagster.cli.opening import Refused, config_option, resolved
+from dataflow_dagster.cli.opening import Failed, Refused, config_option, resolved
 from dataflow_dagster.engines.errors import EngineMissingError
 from dataflow_dagster.factory.partitions import shard_keys
 from dataflow_dagster.formats.format import InputError
@@ -14,9 +15,12 @@ from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.answering import StepRun
 from dataflow_dagster.steps.file_input import file_shards
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
-from dataflow_dagster.steps.leftovers import Current, Leftover, Leftovers
+from dataflow_dagster.steps.leftovers import Leftovers, bring_rows
 from dataflow_dagster.steps.raw_meta import input_index, raw_meta_fingerprint
 from dataflow_dagster.steps.results import results_fingerprint
+from dataflow_dagster.steps.saved_leftovers import Current, Leftover
+from dataflow_dagster.stores import mirrors
+from dataflow_dagster.stores.store import StoreError
 
 
 @click.command(short_help="Remove what no current step can use.")
@@ -26,17 +30,20 @@ def clean(config: Path, yes: bool) -> None:
     """Show, then remove, what earlier runs left and no step of this YAML can use.
 
     Shards of another split, format or prompt, what killed runs left, pictures that no row names,
-    folders of steps that are gone. What a run could still take an answer from stays; so does all
-    that is not below base_folder and save_folder, and what a run is writing now. Exit code 2: the
-    YAML is wrong, or its input cannot be read.
+    lists of errors and pages of another split, folders of steps that are gone. What a run could
+    still take an answer from stays; so does all that is not below base_folder and save_folder, and
+    what a run is writing now. Exit code 2: the YAML is wrong, or its input cannot be read.
     """
     pipeline = resolved(config)
     try:
+        bring_rows(pipeline)
         found = list(Leftovers(pipeline, list(_current(pipeline))).find())
     except (EngineMissingError, InputError) as error:
         raise Refused(str(error)) from error
+    except StoreError as error:
+        raise Failed(str(error)) from error
     for leftover in found:
-        click.echo(f"{leftover.size:>14,}  {leftover.path}  ({leftover.why})")
+        click.echo(f"{leftover.size:>14,}  {mirrors.address(leftover.path)}  ({leftover.why})")
     total = sum(leftover.size for leftover in found)
     click.echo(f"{total:>14,}  bytes in {len(found):,} files")
     if found and (yes or click.confirm("Remove them?")):
@@ -45,8 +52,12 @@ def clean(config: Path, yes: bool) -> None:
 
 def _remove(found: list[Leftover]) -> None:
     """The files, and folders that are empty then."""
-    for leftover in found:
-        leftover.path.unlink(missing_ok=True)
+    for mirror, group in groupby(found, lambda leftover: mirrors.mirror_of(leftover.path)):
+        paths = [leftover.path for leftover in group]
+        if mirror is None:
+            mirrors.remove(*paths)
+        else:
+            mirror.delete(paths)
     folders = {parent for leftover in found for parent in leftover.path.parents}
     for folder in sorted(folders, key=lambda path: -len(path.parts)):
         if folder.is_dir() and not any(folder.iterdir()):

@@ -16,6 +16,7 @@ from dataflow_dagster.ledger.shard import BrokenShardError
 from dataflow_dagster.rows import encode
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RESULTS
+from dataflow_dagster.stores.store import StoreError
 
 SHOWN = 20
 
@@ -42,13 +43,13 @@ def errors(
       dataflow-dagster errors -c cats.yaml --json | jq -r .row.image
     """  # noqa: D301  # click takes \b as the character it means
     pipeline = resolved(config)
-    failures = Failures(pipeline, shard_keys(pipeline) or [None])
-    chosen = (
-        failure
-        for failure in failures
-        if kind in (None, failure.kind) and step in (None, failure.step)
-    )
     try:
+        failures = Failures(pipeline, shard_keys(pipeline) or [None])
+        chosen = (
+            failure
+            for failure in failures
+            if kind in (None, failure.kind) and step in (None, failure.step)
+        )
         if as_json:
             for failure in islice(chosen, limit):
                 click.echo(encode(asdict(failure)))
@@ -56,7 +57,7 @@ def errors(
             for line in _report(failures, chosen, SHOWN if limit is None else limit):
                 click.echo(line)
             click.echo(_reach(pipeline, failures), err=True)
-    except BrokenShardError as broken:
+    except (BrokenShardError, StoreError) as broken:
         raise Failed(str(broken)) from broken
 
 

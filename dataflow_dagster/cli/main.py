@@ -20,7 +20,9 @@ from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.formats.inputs import find_input
 from dataflow_dagster.registry import UnknownNameError
 from dataflow_dagster.schema.errors import PipelineError
-from dataflow_dagster.steps.layout import RAW_META, RESULTS
+from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
+from dataflow_dagster.stores import mirrors
+from dataflow_dagster.stores.store import StoreError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -81,7 +83,7 @@ def run(
         raise click.BadParameter(str(error), param_hint=hint) from error
     except (PipelineError, InputError) as error:
         raise Refused(str(error)) from error
-    except RayUnreachableError as error:
+    except (RayUnreachableError, StoreError) as error:
         raise Failed(str(error)) from error
     print_summary(pipeline, results)
     sys.exit(0 if all(result.success for result in results) else FAILED)
@@ -92,13 +94,17 @@ def run(
 def check(config: Path) -> None:
     """Check one pipeline's YAML, its environment and that its input is there; run nothing.
 
-    Exit code 0: it can run; 2: it cannot, and every reason is told.
+    Of folders in a store it is checked that they can be written. Exit code 0: it can run; 2: it
+    cannot, and every reason is told.
     """
     ready = resolved(config)
     assets = [RAW_META, *(step.asset for step in ready.steps), RESULTS]
+    layout = Layout(ready)
     try:
         files = len(find_input(ready.meta_path, ready.image_key).files)
-    except InputError as error:
+        for folder in (layout.base_folder, layout.save_folder):
+            mirrors.check(folder)
+    except (InputError, StoreError) as error:
         raise Refused(str(error)) from error
     click.echo(f"{config}: ok: {files} file(s) at {ready.meta_path}: {' → '.join(assets)}")
 

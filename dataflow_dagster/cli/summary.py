@@ -1,7 +1,8 @@
 """What a run from the shell says when it ends."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -11,6 +12,8 @@ from dagster_shared.error import SerializableErrorInfo
 
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
+from dataflow_dagster.stores import mirrors
+from dataflow_dagster.stores.store import StoreError
 
 COUNTS = ("dagster/row_count", "computed", "reused", "failed", "skipped", "seconds")
 
@@ -29,8 +32,9 @@ def print_summary(pipeline: PipelineSpec, results: Sequence[dg.JobExecutionResul
     for result in results:
         for reason in failures(result):
             click.secho(reason, fg="red", err=True)
-    for what, path in _places(pipeline):
-        click.echo(f"{what}: {path}")
+    with suppress(StoreError):  # why, the run said
+        for what, path in _places(pipeline):
+            click.echo(f"{what}: {path}")
 
 
 def failures(result: dg.JobExecutionResult) -> Iterator[str]:
@@ -115,13 +119,19 @@ def _number(metadata: Metadata, name: str) -> float:
     return 0 if value is None else value.value
 
 
-def _places(pipeline: PipelineSpec) -> Iterator[tuple[str, Path]]:
+def _places(pipeline: PipelineSpec) -> Iterator[tuple[str, str]]:
     """Results and failed rows, of this run or of an earlier one, if there are any."""
-    layout = Layout(pipeline)
-    sharded = pipeline.is_sharded
-    results = layout.stem(RESULTS) if sharded else layout.shard(RESULTS).path
-    failed = layout.errors("any").parent if sharded else layout.errors()
-    if results.exists():
-        yield "results", results
-    if any(failed.glob("*.jsonl")) if sharded else failed.exists():
-        yield "failed rows", failed
+    if pipeline.unset_variables(os.environ):
+        return
+    layout = Layout(pipeline.with_environment(os.environ))
+    mirrors.forget()
+    results, failed = layout.shard(RESULTS).path, layout.errors()
+    if pipeline.is_sharded:
+        results, failed = layout.stem(RESULTS), layout.errors("any").parent
+    for what, path in (("results", results), ("failed rows", failed)):
+        if any(map(_is_rows, mirrors.names(path))) if pipeline.is_sharded else mirrors.exists(path):
+            yield what, mirrors.address(path)
+
+
+def _is_rows(name: str) -> bool:
+    return name.endswith((".jsonl", ".parquet"))

@@ -8,6 +8,7 @@ from dataflow_dagster.ledger.shard import BrokenShardError, Shard, source_versio
 from dataflow_dagster.rows import ERROR, ID, PREFIX, Row, RowError
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
+from dataflow_dagster.stores import mirrors
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,10 @@ class Failures:
     def _listed(self, state: ShardState) -> Iterator[Failure]:
         """What ``errors.jsonl`` beside the results tells."""
         path = self._layout.errors(state.shard.key)
+        mirrors.bring(path)
         if not path.exists():
-            raise BrokenShardError(f"{path} is missing: run the pipeline again, it is made anew")
+            where = mirrors.address(path)
+            raise BrokenShardError(f"{where} is missing: run the pipeline again, it is made anew")
         for line in lookup.read(path):
             if isinstance(line, RowError):
                 raise BrokenShardError(f"{path} is damaged: {line.message}")

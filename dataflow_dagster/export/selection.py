@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from dataflow_dagster.export.media import Slot, path_in, slots
 from dataflow_dagster.export.parquet import bytes_column
@@ -140,9 +141,13 @@ class Selection:
             for slot in self._slots:
                 row.pop(slot.column, None)
         if self._request.kind == "parquet" and not self._request.embed:
-            row.update((slot.column, str(path.absolute())) for slot, path in self.files(result))
+            row.update((slot.column, _whole_path(path)) for slot, path in self.files(result))
         return row
 
     def _wanted(self, slot: Slot, request: ExportRequest) -> bool:
         in_tar = request.kind == "webdataset"
         return in_tar or request.columns is None or slot.column in request.columns
+
+
+def _whole_path(path: AnyPath) -> str:
+    return str(path.absolute() if isinstance(path, Path) else path)

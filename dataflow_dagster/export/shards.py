@@ -12,6 +12,7 @@ from dataflow_dagster.places import AnyPath, place, scheme
 from dataflow_dagster.rows import ERROR, ID, Medium, Row, RowError, answer_column
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RESULTS, Layout, meta_folder
+from dataflow_dagster.stores.mirrors import address
 
 MEDIA: Final[tuple[Medium, ...]] = ("image", "video")
 
@@ -30,7 +31,7 @@ class ResultRow:
     id: str
     row: Row
     above: Row
-    shard: AnyPath
+    shard: str
 
     @property
     def failed(self) -> bool:
@@ -66,7 +67,7 @@ class FinishedResults:
         for shard, above in self._shards:
             try:
                 for row, other in zip(shard.rows(), above.rows(), strict=True):
-                    yield ResultRow(other[ID], row, other, shard.path)
+                    yield ResultRow(other[ID], row, other, address(shard.path))
             except (BrokenShardError, ValueError) as broken:
                 raise ExportError(str(broken)) from broken
 
@@ -78,7 +79,7 @@ class FinishedResults:
         """
         value = result.row.get(self._keys[medium])
         if value and self.is_drawn(result, medium):
-            return self._layout.save_folder / value
+            return place(address(self._layout.save_folder / value))
         return self.source(result, medium)
 
     def source(self, result: ResultRow, medium: Medium) -> AnyPath | None:
@@ -113,12 +114,13 @@ class FinishedResults:
         for shard, above in self._shards:
             manifest = shard.manifest()
             if manifest is None:
-                missing.append(str(shard.path))
+                missing.append(address(shard.path))
                 continue
             rows += manifest.tally.rows
             if manifest.source != _version(above):
                 raise ExportError(
-                    f"{shard.path} is older than {above.path}: run the pipeline again, which"
+                    f"{address(shard.path)} is older than {address(above.path)}: run the pipeline"
+                    " again, which"
                     " computes only what is missing"
                 )
         if missing:

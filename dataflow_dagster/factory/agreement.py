@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from dataflow_dagster.places import as_path, is_url
 from dataflow_dagster.schema.environment import with_variables
 from dataflow_dagster.schema.errors import PipelineError, Problem
 from dataflow_dagster.schema.pipeline import PipelineSpec
@@ -30,7 +31,8 @@ def clashing_folders(pipeline: PipelineSpec, others: Iterable[PipelineSpec]) -> 
 
 def _place(folder: str) -> Path:
     """Equal for two spellings of one folder, also of one that is not there yet."""
-    return Path(with_variables(folder, os.environ)).resolve()
+    path = as_path(with_variables(folder, os.environ))
+    return path if is_url(folder) else path.resolve()
 
 
 def _clash(pipeline: PipelineSpec, key: str, message: str) -> PipelineError:

@@ -19,11 +19,13 @@ from dataflow_dagster.factory.writers import (
     results_writer,
     step_writer,
 )
-from dataflow_dagster.io_managers.files import STEM, io_manager_key
+from dataflow_dagster.io_managers.files import FOLDER, STEM, io_manager_key
 from dataflow_dagster.io_managers.rows import Shards
+from dataflow_dagster.places import is_url
 from dataflow_dagster.resources.tags import op_tags, stated
 from dataflow_dagster.schema.pipeline import PipelineSpec, Resources, StepSpec
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
+from dataflow_dagster.stores.mirrors import address
 
 
 class PipelineAssets:
@@ -61,6 +63,12 @@ class PipelineAssets:
             step=step,
         )
 
+    def _place(self, name: str) -> dict[str, Any]:
+        """Where an asset's rows are, as the IO manager takes it; see `FOLDER`."""
+        of = self._pipeline.save_folder if name == RESULTS else self._pipeline.base_folder
+        elsewhere = is_url(of) or "$" in of
+        return {STEM: address(self._layout.stem(name)), **({FOLDER: of} if elsewhere else {})}
+
     def _results(self, above: str) -> dg.AssetsDefinition:
         return self._asset(RESULTS, results_writer, above=above)
 
@@ -90,7 +98,7 @@ class PipelineAssets:
             tags=pipeline.tags,
             kinds=kinds(pipeline, name),
             metadata={
-                STEM: str(self._layout.stem(name)),
+                **self._place(name),
                 **({} if step is None else _devices(step)),
                 **code_reference(pipeline, 1 if step is None else step.line),
             },

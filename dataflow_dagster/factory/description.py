@@ -7,12 +7,12 @@ import dagster as dg
 from pydantic import SecretStr
 
 from dataflow_dagster.factory.metadata import model_named
-from dataflow_dagster.factory.partitions import partitions_of
 from dataflow_dagster.factory.tables import escaped, table
 from dataflow_dagster.models.declaration import Model
 from dataflow_dagster.schema.environment import LITERAL
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
+from dataflow_dagster.stores.mirrors import address
 
 MOST_KINDS = 3
 
@@ -84,7 +84,9 @@ def _of_step(pipeline: PipelineSpec, step: StepSpec, place: list[str]) -> str:
     rows.append(["settings", _settings(model)])
     rows.append(place)
     if model.writes != "text":
-        rows.append([f"{writes}s", f"`{Layout(pipeline).step_folder(step) / step.asset}/`"])
+        rows.append(
+            [f"{writes}s", f"`{address(Layout(pipeline).step_folder(step) / step.asset)}/`"]
+        )
     rows.append(["written in", f"`{pipeline.path}:{step.line}`"])
     return f"{said}\n\n{_pairs(rows)}"
 
@@ -132,8 +134,6 @@ def model_provider(model: Model) -> str | None:
     return before if colon else None
 
 
-def _rows_path(pipeline: PipelineSpec, asset: str) -> Path:
-    stem = Layout(pipeline).stem(asset)
-    if partitions_of(pipeline) is not None:
-        return stem / f"*.{pipeline.format}"
-    return stem.with_name(f"{stem.name}.{pipeline.format}")
+def _rows_path(pipeline: PipelineSpec, asset: str) -> str:
+    stem = address(Layout(pipeline).stem(asset))
+    return f"{stem}/*.{pipeline.format}" if pipeline.is_sharded else f"{stem}.{pipeline.format}"

@@ -15,6 +15,7 @@ from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.inspection import review_of
 from dataflow_dagster.steps.layout import RESULTS
 from dataflow_dagster.steps.review import Review
+from dataflow_dagster.stores import mirrors
 
 _WEIGHTS = ("model_path", "model", "model_id", "function")
 
@@ -39,7 +40,7 @@ class Story:
     def of(self, shard: Shard, manifest: Manifest) -> dict[str, Any]:
         """The metadata of one finished shard; its numbers are plotted over time."""
         shown = _counts(manifest.tally)
-        shown["path"] = dg.MetadataValue.path(str(shard.path))
+        shown["path"] = dg.MetadataValue.path(mirrors.address(shard.path))
         shown |= self._model
         if self._step is not None:
             shown |= _engine(self._step, manifest)
@@ -47,8 +48,8 @@ class Story:
             kinds = [[kind, count] for kind, count in sorted(manifest.tally.kinds.items())]
             shown["errors"] = dg.MetadataValue.md(table(["kind", "rows"], kinds))
         page = page_path(self._pipeline, shard.key)
-        if self._asset == RESULTS and page.exists():
-            shown["gallery"] = dg.MetadataValue.path(str(page.absolute()))
+        if self._asset == RESULTS and mirrors.exists(page):
+            shown["gallery"] = dg.MetadataValue.path(mirrors.address(page.absolute()))
         if self._asset != RESULTS:
             shown |= _found(review_of(shard, self._asset, self._step))
         if shard.key is not None:

@@ -34,6 +34,7 @@ from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.shards.catalogue import UnknownShardError
 from dataflow_dagster.steps.layout import Layout
 from dataflow_dagster.steps.shard_run import HopelessStepError
+from dataflow_dagster.stores import mirrors
 
 TOLD_PLAINLY = (
     BrokenShardError,
@@ -102,6 +103,8 @@ class Materialization:
         done: list[Done] = []
         try:
             ready = self.pipeline.with_environment(os.environ)
+            mirrors.forget()
+            mirrors.check(Layout(ready).folder(self.asset))
             story = Story(ready, AssetChecks(context.asset_key, ready, self.asset), sources)
             job = self._job(context, ready, options, sources, report)
             record = Record(context, story) if len(job.keys) > 1 else None

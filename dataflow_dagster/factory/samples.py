@@ -25,7 +25,8 @@ from dataflow_dagster.rows import (
     current,
 )
 from dataflow_dagster.schema.pipeline import PipelineSpec
-from dataflow_dagster.steps.layout import RAW_META, RESULTS, meta_folder
+from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout, meta_folder
+from dataflow_dagster.stores import mirrors
 
 LOOKED_AT = 200
 SAMPLE_ROWS = 8
@@ -111,7 +112,7 @@ class Samples:
         for medium, head in _SOURCES.items():
             path = row.get(current(medium)) if medium in self._media else None
             if path is not None:
-                cells[head] = path if is_url(path) else _Seen(medium, Path(path))
+                cells[head] = _seen(medium, path)
         text = row.get(current("text"))
         if cells and text is not None and self._asset != RAW_META:
             cells["text"] = text
@@ -132,7 +133,7 @@ class Samples:
             cells["text"] = text
         for medium, head in _MADE.items():
             if medium in makes and isinstance(made := row.get(columns[medium]), str):
-                cells[head] = _Seen(medium, Path(pipeline.save_folder) / made)
+                cells[head] = _Seen(medium, Layout(pipeline).save_folder / made)
         return cells
 
 
@@ -174,8 +175,17 @@ def _source(medium: Medium, value: Any, pipeline: PipelineSpec) -> "_Seen | str 
         found = resolve_medium(value, meta_folder(pipeline), Hosts(pipeline.allowed_hosts))
     except RowError:
         return None
-    return found if found is None or is_url(found) else _Seen(medium, Path(found))
+    return None if found is None else _seen(medium, found)
+
+
+def _seen(medium: Medium, path: str) -> "_Seen | str":
+    """What is shown of a path or URL: its thumbnail where the platform made it or it is here."""
+    here = mirrors.mirrored(path) if is_url(path) else Path(path)
+    return path if here is None else _Seen(medium, here)
 
 
 def _shown(value: "_Seen | str | None") -> str:
-    return thumbnail(value.path, value.medium) if isinstance(value, _Seen) else cell(value)
+    if not isinstance(value, _Seen):
+        return cell(value)
+    with mirrors.lent(value.path) as path:
+        return thumbnail(path, value.medium)

@@ -23,6 +23,7 @@ from dataflow_dagster.steps.answering import StepRun
 from dataflow_dagster.steps.file_input import file_shards
 from dataflow_dagster.steps.raw_meta import RawMeta, input_index
 from dataflow_dagster.steps.results import Results
+from dataflow_dagster.stores import mirrors
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class Job:
 
     def expect(self, answers: int = 1) -> None:
         """Tell how many rows there will be: so many of each row read, where that is known."""
+        for folder in {self.sources[key].path.parent for key in self.keys}:
+            mirrors.look(folder)
         manifests = [self.sources[key].manifest() for key in self.keys]
         known = [manifest.tally.rows for manifest in manifests if manifest is not None]
         if len(known) == len(manifests):

@@ -11,7 +11,7 @@ from dataflow_dagster.media.paths import resolve_medium
 from dataflow_dagster.places import is_url
 from dataflow_dagster.rows import ERROR, ID, Row, RowError, answer_column, seed
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
-from dataflow_dagster.steps.layout import meta_folder
+from dataflow_dagster.steps.layout import Layout, meta_folder
 
 MOST_CHARACTERS = 4000
 """Of one text; a page of 500 rows stays below some megabytes."""
@@ -37,6 +37,7 @@ class Cards:
         self._folder = folder
         self._posters = posters
         self._meta_folder = meta_folder(pipeline)
+        self._save_folder = Layout(pipeline).save_folder
         self._hosts = Hosts(pipeline.allowed_hosts)
 
     def card(self, row: Row) -> Card:
@@ -70,7 +71,7 @@ class Cards:
             value = answer.get(kind)
             if kind == "text" or not isinstance(value, str):
                 continue
-            yield self._medium(kind, step.asset, Path(self._pipeline.save_folder) / value)
+            yield self._medium(kind, step.asset, self._save_folder / value)
 
     def _medium(self, kind: str, label: str, path: Path) -> Card:
         at = {"at": link(path, self._folder)}

@@ -9,6 +9,7 @@ from dataflow_dagster.gallery.writing import filled, template, write_whole
 from dataflow_dagster.ledger.manifest import Tally, sum_of
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RESULTS, Layout
+from dataflow_dagster.stores import mirrors
 
 
 def write_index(pipeline: PipelineSpec) -> Path:
@@ -20,7 +21,8 @@ def write_index(pipeline: PipelineSpec) -> Path:
     path = page_path(pipeline, None)
     layout = Layout(pipeline)
     tallies: dict[Path, Tally] = {}
-    for page in sorted(page_path(pipeline, "any").parent.glob("*.html")):
+    mirrors.look(layout.stem(RESULTS))
+    for page in _pages(pipeline):
         manifest = layout.shard(RESULTS, page.stem).manifest()
         if manifest is not None:
             tallies[page] = manifest.tally
@@ -34,9 +36,16 @@ def write_index(pipeline: PipelineSpec) -> Path:
         "js": template("theme.js"),
     }
     text = filled(template("index.html"), values)
+    mirrors.bring(path)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_whole(path, text)
+        mirrors.put(path)
     return path
+
+
+def _pages(pipeline: PipelineSpec) -> list[Path]:
+    folder = page_path(pipeline, "any").parent
+    return [folder / name for name in sorted(mirrors.names(folder)) if name.endswith(".html")]
 
 
 def _line(page: Path, tally: Tally, folder: Path) -> str:

@@ -13,12 +13,13 @@ from pathlib import Path
 from dataflow_dagster.formats.jsonl import Jsonl
 from dataflow_dagster.gallery.cards import Card, Cards
 from dataflow_dagster.gallery.posters import Posters
-from dataflow_dagster.gallery.writing import filled, template, write_whole
+from dataflow_dagster.gallery.writing import filled, put_page, template, write_whole
 from dataflow_dagster.ledger.manifest import Manifest
 from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.rows import ERROR, ID, Row, RowError, encode, fingerprint
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.layout import Layout
+from dataflow_dagster.stores import mirrors
 
 FIRST_ROWS = 500
 FAILED_IN_PAGE = 500
@@ -30,7 +31,7 @@ _WEIGHTS = ("model_path", "model", "model_id", "function")
 
 def page_path(pipeline: PipelineSpec, key: str | None) -> Path:
     """``<save_folder>/gallery.html``; of a shard: ``<save_folder>/gallery/<key>.html``."""
-    folder = Path(pipeline.save_folder)
+    folder = Layout(pipeline).save_folder
     return folder / "gallery.html" if key is None else folder / "gallery" / f"{key}.html"
 
 
@@ -43,6 +44,7 @@ def write_page(pipeline: PipelineSpec, source: Shard, manifest: Manifest) -> Pat
         manifest: Of the finished results.
     """
     path = page_path(pipeline, source.key)
+    mirrors.bring(path)
     texts = {name: template(name) for name in _TEMPLATES}
     steps = list(_steps(pipeline))
     version = fingerprint([manifest.source, manifest.data_version, list(texts.values()), steps])
@@ -92,10 +94,12 @@ class _Page:
         head, rest = page.split("\n", 1)
         write_whole(self._path, f"{head}\n<!-- {version} -->\n{rest}")
         self._posters.sweep()
+        put_page(self._path, self._chunks)
 
     def _further_failed(self, first: dict[str, Row]) -> Iterator[Row]:
         """Failed rows beyond the first; those among the first get their error on the way."""
         errors = Layout(self._pipeline).errors(self._source.key)
+        mirrors.bring(errors)
         if not errors.exists():
             return
         for block in Jsonl().read(errors):

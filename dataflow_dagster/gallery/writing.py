@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from dataflow_dagster.stores.mirrors import mirror_of
+
 
 def template(name: str) -> str:
     """One of the files beside this module."""
@@ -18,6 +20,19 @@ def write_whole(path: Path, text: str) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def put_page(path: Path, folder: Path) -> None:
+    """Send a page, and the files of the folder it loads further rows from, to their store."""
+    mirror = mirror_of(path)
+    if mirror is None:
+        return
+    own = sorted(folder.iterdir()) if folder.is_dir() else []
+    for file in own:
+        mirror.send(file)
+    names = {file.name for file in own}
+    mirror.delete([folder / name for name in mirror.folder(folder) if name not in names])
+    mirror.put(path)
 
 
 def filled(text: str, values: dict[str, str]) -> str:

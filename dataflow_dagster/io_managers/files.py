@@ -16,9 +16,12 @@ from dataflow_dagster.io_managers.videos import save_clips, with_lazy_clips
 from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.rows import Medium, Row
 from dataflow_dagster.schema.environment import with_variables
+from dataflow_dagster.stores import mirrors
 
 STEM = "dataflow/stem"
 """Definition metadata: an asset's rows file without its ending, or its folder of shards."""
+FOLDER = "dataflow/folder"
+"""Definition metadata: ``base_folder`` or ``save_folder``, where it is or may be in a store."""
 
 
 _WRITERS = {".jsonl": Jsonl(), ".parquet": Parquet()}
@@ -35,7 +38,7 @@ class RowsIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
 
     @property
     def _base_path(self) -> UPath:
-        return UPath(self.base_folder)
+        return UPath(mirrors.local(self.base_folder))
 
     def shard(self, stem: Path, key: str | None) -> Shard:
         """The shard that a step writes: its `path` ends in this IO manager's format."""
@@ -44,6 +47,7 @@ class RowsIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Give a downstream asset what its annotation asks for; see `load_as`."""
+        mirrors.forget()
         loaded: Any = super().load_input(context)
         shards: list[Shard] = [] if loaded is None else [loaded]
         if isinstance(loaded, dict):
@@ -52,12 +56,15 @@ class RowsIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Shard:
         """A handle on the rows; they are read when they are asked for."""
-        if not path.exists():
+        here = Path(str(path))
+        if not mirrors.exists(here):
             asset = context.asset_key.to_user_string()
-            raise FileNotFoundError(f"{path} is missing: materialize {asset} first")
+            raise FileNotFoundError(
+                f"{mirrors.address(here)} is missing: materialize {asset} first"
+            )
         keys = context.asset_partition_keys if context.has_asset_partitions else [None]
         key = next((key for key in keys if key and path.name == f"{key}{self.extension}"), None)
-        return Shard(Path(str(path)), key)
+        return Shard(here, key)
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write what a user's asset returned; a step streams its rows itself and returns none."""
@@ -73,6 +80,19 @@ class RowsIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         """Write rows to `path` in one step: never seen half."""
         whole = Path(str(path))
         _WRITERS[whole.suffix].write(whole, self.written_rows(obj, whole))
+        mirrors.put(whole)
+
+    def get_metadata(self, context: dg.OutputContext, obj: Any) -> dict[str, dg.MetadataValue[Any]]:
+        """Where the rows of a returned value are, as a person knows it."""
+        if obj is None or (context.has_asset_partitions and len(context.asset_partition_keys) > 1):
+            return {}
+        path = Path(str(self._path_of(context)))
+        return {"path": dg.MetadataValue.path(mirrors.address(path))}
+
+    def _path_of(self, context: dg.OutputContext) -> UPath:
+        if not context.has_asset_partitions:
+            return self._get_path(context)
+        return next(iter(self._get_paths_for_partitions(context).values()))
 
     def written_rows(self, obj: Any, path: Path) -> Iterator[Row]:
         """The rows of a returned value."""
@@ -80,10 +100,19 @@ class RowsIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
 
     def _get_path_without_extension(self, context: dg.InputContext | dg.OutputContext) -> UPath:
         output = context.upstream_output if isinstance(context, dg.InputContext) else context
-        stem = None if output is None else output.definition_metadata.get(STEM)
+        told = {} if output is None else output.definition_metadata
+        stem = told.get(STEM)
         if stem is None:
             return super()._get_path_without_extension(context)
-        return UPath(with_variables(stem, os.environ))
+        return UPath(_here(with_variables(stem, os.environ), told.get(FOLDER)))
+
+
+def _here(stem: str, folder: str | None) -> Path:
+    """The path on this machine of what lies in `folder`, of which variables are not resolved."""
+    if folder is None:
+        return Path(stem)
+    whole = with_variables(folder, os.environ).rstrip("/")
+    return mirrors.local(whole) / stem.removeprefix(f"{whole}/")
 
 
 def _by_partition(context: dg.OutputContext, obj: Any) -> Mapping[str, Any]:

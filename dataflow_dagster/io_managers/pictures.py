@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dataflow_dagster.media.pictures import decode_picture, read_picture, write_picture
 from dataflow_dagster.places import AnyPath, place
 from dataflow_dagster.rows import PICTURE, Row, current
+from dataflow_dagster.stores import mirrors
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -70,4 +71,5 @@ def _saved(value: Any, path: Path) -> Any:
         return value
     path.parent.mkdir(parents=True, exist_ok=True)
     write_picture(value, path)
-    return str(path)
+    mirrors.put(path)
+    return mirrors.address(path)

@@ -1,6 +1,8 @@
 """Clips that travel with rows: opened only when they are looked at."""
 
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +11,9 @@ from dataflow_dagster.io_managers.pictures import file_stem
 from dataflow_dagster.media.clips import Clip, write_clip
 from dataflow_dagster.media.frames import FrameChoice, Frames, read_frames
 from dataflow_dagster.media.posters import poster
+from dataflow_dagster.places import AnyPath, place
 from dataflow_dagster.rows import CLIP, Row, current
+from dataflow_dagster.stores import mirrors
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 class LazyClip:
     """A video file that is decoded at each call."""
 
-    path: Path
+    path: AnyPath
 
     def frames(self, num_frames: int, *, max_pixels: int | None = None) -> Frames:
         """So many frames, evenly spaced in time: 8-bit RGB, upright.
@@ -27,7 +31,8 @@ class LazyClip:
         Raises:
             RowError: The file is missing or no video.
         """
-        return read_frames(self.path, FrameChoice(num_frames, max_pixels=max_pixels))
+        with _here(self.path) as path:
+            return read_frames(path, FrameChoice(num_frames, max_pixels=max_pixels))
 
     def poster(self) -> "Image":
         """The frame in the middle.
@@ -35,13 +40,16 @@ class LazyClip:
         Raises:
             RowError: The file is missing or no video.
         """
-        return poster(self.path)
+        with _here(self.path) as path:
+            return poster(path)
 
 
 def with_lazy_clips(rows: Iterable[Row]) -> list[Row]:
     """Rows with their newest clip under ``dataflow_clip``; None where a row has none."""
     column = current("video")
-    return [{**row, CLIP: LazyClip(Path(row[column])) if row.get(column) else None} for row in rows]
+    return [
+        {**row, CLIP: LazyClip(place(row[column])) if row.get(column) else None} for row in rows
+    ]
 
 
 def save_clips(rows: Iterable[Row], path: Path) -> Iterator[Row]:
@@ -65,4 +73,17 @@ def _saved(value: Any, path: Path) -> Any:
     if not isinstance(value, Clip):
         return value
     write_clip(value, path)
-    return str(path)
+    mirrors.put(path)
+    return mirrors.address(path)
+
+
+@contextmanager
+def _here(path: AnyPath) -> Generator[Path]:
+    """A file of this machine: decoders of video read nothing else."""
+    if isinstance(path, Path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="dataflow-") as folder:
+        copy = Path(folder, path.name)
+        copy.write_bytes(path.read_bytes())
+        yield copy

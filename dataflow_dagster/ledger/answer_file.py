@@ -10,6 +10,7 @@ from dataflow_dagster.formats.format import Block, InputError, Mark
 from dataflow_dagster.formats.parquet import Parquet
 from dataflow_dagster.ledger.keys import Keys, KeysHeader, read_keys
 from dataflow_dagster.rows import ERROR, KEY, KEY_BYTES, Row, RowError, answer_column, decode
+from dataflow_dagster.stores import mirrors
 
 _PARQUET = Parquet()
 _PARQUET_BEGINS = b"PAR1"
@@ -110,6 +111,8 @@ class AnswerFile:
         """The file, if it is jsonl."""
         if self._block.rows:
             return None
+        if not self.path.exists():
+            mirrors.bring(self.path)
         file = self.path.open("rb")
         if file.read(len(_PARQUET_BEGINS)) == _PARQUET_BEGINS:
             file.close()

@@ -1,24 +1,27 @@
 """Finding a step's files of earlier answers, wherever under ``base_folder`` they are."""
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from dataflow_dagster.ledger.answer_file import AnswerFile
+from dataflow_dagster.ledger.elsewhere import bring_answers
 from dataflow_dagster.ledger.keys import Origin, read_header, write_keys
 from dataflow_dagster.ledger.manifest import read_manifest
 from dataflow_dagster.ledger.ownership import is_owned, read_owner
 from dataflow_dagster.ledger.shard import RAW_META_FOLDER, Shard
+from dataflow_dagster.stores import mirrors
 
 _FINISHED = (".jsonl", ".parquet", ".before")
 _LEFT = (".part", ".interrupted")
+_SEGMENTS = ".segments"
 
 
 def earlier_files(base_folder: Path, origin: Origin) -> list[AnswerFile]:
     """All files with answers of a step, the newest first."""
+    bring_answers(base_folder, origin)
     found = [
-        (path.stat().st_mtime_ns, file)
+        (_changed(path), file)
         for folder in base_folder.glob("step_*")
         if folder.name != RAW_META_FOLDER
         for path in shard_files(folder)
@@ -30,16 +33,17 @@ def earlier_files(base_folder: Path, origin: Origin) -> list[AnswerFile]:
 def shard_files(folder: Path) -> Iterator[Path]:
     """All files of a step's shards, whatever the split, format and state."""
     for place in (folder, folder / "result"):
-        with suppress(OSError):  # there is none
-            for name in sorted(os.listdir(place)):  # noqa: PTH208  # a third of iterdir's cost
-                if place != folder or name.startswith("result."):
-                    yield place / name
+        for name in sorted(mirrors.names(place)):
+            if place != folder or name.startswith("result."):
+                yield place / name
 
 
 def answer_file(path: Path, folder: Path, origin: Origin) -> AnswerFile | None:
     """One file's answers; None: it has none of this step, or a live run is writing it."""
     if path.suffix in _FINISHED:
         return _finished(path, folder, origin)
+    if path.suffix == _SEGMENTS:
+        return AnswerFile(path, folder, path.stem.rpartition(".")[2])
     if path.suffix not in _LEFT:
         return None
     shard = Shard(path)
@@ -54,7 +58,7 @@ def _finished(path: Path, folder: Path, origin: Origin) -> AnswerFile | None:
     keys_path = path.with_name(path.name + ".keys")
     header = read_header(keys_path, path)
     if header is None:
-        return _without_keys(path, folder, origin, keys_path)
+        return _without_keys(path, folder, origin, keys_path) if path.exists() else None
     if header.origin.step != origin.step:
         return None
     return AnswerFile(path, folder, header.origin.asset, header=header, keys_path=keys_path)
@@ -73,3 +77,10 @@ def _without_keys(path: Path, folder: Path, origin: Origin, keys_path: Path) -> 
         header = read_header(keys_path, path)
         return AnswerFile(path, folder, manifest.asset, header=header, keys_path=keys_path)
     return file
+
+
+def _changed(path: Path) -> float:
+    """When it was written; of a file that only its store has, what the store tells."""
+    mirror = mirrors.mirror_of(path)
+    found = None if mirror is None else mirror.find(path)
+    return path.stat().st_mtime_ns / 1e9 if found is None else found.changed

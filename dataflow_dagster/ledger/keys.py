@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dataflow_dagster.rows import KEY_BYTES, decode, encode
+from dataflow_dagster.stores import mirrors
 
 MARK_BYTES = 8
 
@@ -101,16 +102,25 @@ def read_header(path: Path, rows: Path) -> KeysHeader | None:
     """What the keys file at `path` says; None where there is none, or none of these `rows`."""
     try:
         with path.open("rb") as file:
-            line = file.readline(_MOST_HEADER_BYTES)
-        told = decode(line)
-        origin = Origin(told["step"], told["asset"], told["rows"])
-        header = KeysHeader(origin, told["size"], told["answers"], len(line))
-        each = _PLACE_BYTES + KEY_BYTES + (MARK_BYTES if origin.rows else 0)
+            header = header_of(file.readline(_MOST_HEADER_BYTES))
+        if header is None:
+            return None
+        each = _PLACE_BYTES + KEY_BYTES + (MARK_BYTES if header.origin.rows else 0)
         whole = header.begins + header.answers * each
-        fits = path.stat().st_size == whole and rows.stat().st_size == header.size
-    except (OSError, ValueError, TypeError, KeyError):
+        fits = path.stat().st_size == whole and mirrors.size(rows) == header.size
+    except OSError:
         return None
     return header if fits else None
+
+
+def header_of(line: bytes) -> KeysHeader | None:
+    """What the first line of a keys file says; None: it is none."""
+    try:
+        told = decode(line)
+        origin = Origin(told["step"], told["asset"], told["rows"])
+        return KeysHeader(origin, told["size"], told["answers"], len(line))
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def read_keys(path: Path, header: KeysHeader) -> Keys:

@@ -75,9 +75,8 @@ class Ledger:
         What a killed run left in its ``.part`` was moved to ``.interrupted`` by its new owner.
         """
         self.close()
-        self._left = []
-        if target.interrupted_path.exists():
-            self._left = [AnswerFile(target.interrupted_path, target.folder, self._origin.asset)]
+        found = (answer_file(path, target.folder, self._origin) for path in target.left_paths())
+        self._left = [file for file in found if file is not None]
         self._left_index = None
         self._own = self._own_file(target)
         own = [*self._left, *([] if self._own is None else [self._own])]

@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dataflow_dagster.rows import decode, encode
+from dataflow_dagster.stores.flocks import is_flocked
+from dataflow_dagster.stores.lock import HeldError, StoreLock
+from dataflow_dagster.stores.mirrors import address, mirror_of
 
 
 class ShardBusyError(Exception):
@@ -37,6 +40,8 @@ class Owner:
 class Ownership:
     """The right to write one shard, held until `release` or the end of the process.
 
+    Of a shard in a store it is held against other machines too.
+
     Args:
         path: The note. It is locked; it stays where a run was killed.
         writes: The shard's rows file, for the message.
@@ -54,12 +59,24 @@ class Ownership:
             owner = Owner(os.getpid(), socket.gethostname(), now, asset)
             os.ftruncate(self._note, 0)
             os.pwrite(self._note, encode(asdict(owner)) + b"\n", 0)
+            self._lock = _store_lock(path, writes)
         except BaseException:
             os.close(self._note)
             raise
 
+    def check(self) -> None:
+        """Hold that it was not lost to another machine.
+
+        Raises:
+            StoreError: It was.
+        """
+        if self._lock is not None:
+            self._lock.check()
+
     def release(self, *, finished: bool) -> None:
         """Let others write it; `finished`: nothing of ours is left that the note would tell of."""
+        if self._lock is not None:
+            self._lock.release()
         if finished:
             self._path.unlink(missing_ok=True)
         os.close(self._note)
@@ -74,19 +91,17 @@ def read_owner(path: Path) -> Owner | None:
 
 
 def is_owned(path: Path) -> bool:
-    """Whether a process writes the shard of the note at `path` now."""
+    """Whether a process of this machine writes the shard of the note at `path` now."""
+    return is_flocked(path)
+
+
+def _store_lock(path: Path, writes: Path) -> StoreLock | None:
+    mirror = mirror_of(path)
     try:
-        note = os.open(path, os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(note)
+        return None if mirror is None else StoreLock(mirror, path)
+    except HeldError as holder:
+        said = f"{address(writes)} is being written by another run: {holder}"
+        raise ShardBusyError(said) from None
 
 
 def _taken(path: Path, writes: Path) -> int:
@@ -99,7 +114,7 @@ def _taken(path: Path, writes: Path) -> int:
                 return note
         except BlockingIOError:
             os.close(note)
-            said = f"{writes} is being written by another run"
+            said = f"{address(writes)} is being written by another run"
             owner = read_owner(path)
             raise ShardBusyError(said if owner is None else f"{said}: {owner}") from None
         except FileNotFoundError:

@@ -11,6 +11,7 @@ from dataflow_dagster.ledger.flushing import FLUSHER
 from dataflow_dagster.ledger.keys import MARK_BYTES, Keys, Origin, write_keys
 from dataflow_dagster.ledger.ownership import Ownership, ShardBusyError
 from dataflow_dagster.ledger.shard import Shard
+from dataflow_dagster.ledger.trail import Trail, trail_of
 from dataflow_dagster.rows import Row, encode
 
 PARQUET = Parquet()
@@ -49,12 +50,17 @@ class PartWriter:
         shard.path.parent.mkdir(parents=True, exist_ok=True)
         asset = "" if origin is None else origin.asset
         self._ownership = Ownership(shard.owner_path, shard.path, asset)
+        self._trail: Trail | None = None
         try:
+            if origin is not None:
+                self._trail = trail_of(shard, origin.asset, self._ownership.check)
             _keep_interrupted(shard)
             for ending in (_WHOLE, _ORDERED):  # a run killed as it finished left them
                 shard.path.with_name(shard.path.name + ending).unlink(missing_ok=True)
             self._file = shard.part_path.open("wb", buffering=_BUFFER_BYTES)
         except BaseException:
+            if self._trail is not None:
+                self._trail.end(finished=False)
             self._ownership.release(finished=False)
             raise
         FLUSHER.add(self._file)
@@ -70,6 +76,8 @@ class PartWriter:
     ) -> None:
         done = self._finished and error is None
         try:
+            if self._trail is not None:
+                self._trail.end(finished=done)
             FLUSHER.remove(self._file)
             self._file.close()
             if done:
@@ -79,7 +87,7 @@ class PartWriter:
             self._ownership.release(finished=done)
 
     def append(self, number: int, row: Row, digest: bytes | None = None, mark: bytes = b"") -> None:
-        """Write the row that belongs at `number` (from 0) of the shard.
+        """Write the row that belongs at `number` (from 0) of the shard, made in this run.
 
         Args:
             number: Its place.
@@ -87,12 +95,15 @@ class PartWriter:
             digest: Its key, if it holds a good answer.
             mark: `line_mark` of the line it was made of; given of all rows of a shard or of none.
         """
-        self.append_line(number, encode(row) + b"\n", digest, mark)
+        line = encode(row) + b"\n"
+        self.append_line(number, line, digest, mark)
+        if self._trail is not None and digest is not None:
+            self._trail.add(line)
 
     def append_line(
         self, number: int, line: bytes, digest: bytes | None = None, mark: bytes = b""
     ) -> None:
-        """As `append`, the row being encoded already, its line break included."""
+        """As `append`, of a row known from earlier, encoded, its line break included."""
         starts = self._starts
         if number == len(starts):
             starts.append(self._size)
@@ -132,6 +143,8 @@ class PartWriter:
         if len(self._starts) != rows or _NOT_THERE in self._starts:
             missing = rows - sum(start != _NOT_THERE for start in self._starts)
             raise RowsMismatchError(f"{self._shard.path}: {missing} of {rows} rows have no answer")
+        if self._trail is not None:
+            self._trail.send()
         whole, places = self._whole()
         self._put(whole, keep_before=keep_before)
         self._leave_keys(places)

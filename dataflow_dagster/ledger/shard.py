@@ -8,6 +8,7 @@ from dataflow_dagster.formats import lookup
 from dataflow_dagster.ledger.keys import Origin
 from dataflow_dagster.ledger.manifest import Manifest, Tally, read_manifest
 from dataflow_dagster.rows import Row, RowError, decode
+from dataflow_dagster.stores import mirrors
 
 RAW_META_FOLDER = "step_0_preprocess_format"
 
@@ -61,6 +62,15 @@ class Shard:
         """What `path` held before it was last written, while that has answers no row has now."""
         return self.path.with_name(self.path.stem + ".before")
 
+    def left_paths(self) -> list[Path]:
+        """Files of answers that runs which did not end left behind, all of them there."""
+        pieces = sorted(self.path.parent.glob(f"{self.path.stem}.*.segments"))
+        return [path for path in (self.interrupted_path, *pieces) if path.exists()]
+
+    def segment_path(self, asset: str) -> Path:
+        """Rows of an asset that runs on other machines left in the store; always jsonl."""
+        return self.path.with_name(f"{self.path.stem}.{asset}.segments")
+
     @property
     def owner_path(self) -> Path:
         """The note of the run that writes the shard, locked by it."""
@@ -83,10 +93,11 @@ class Shard:
 
     def manifest(self) -> Manifest | None:
         """The shard's manifest; None where the shard is not whole."""
+        mirrors.bring(self.manifest_path)
         manifest = read_manifest(self.manifest_path)
-        if manifest is None or not self.path.exists():
+        if manifest is None:
             return None
-        return manifest if self.path.stat().st_size == manifest.size else None
+        return manifest if mirrors.size(self.path) == manifest.size else None
 
     def leave_manifest(
         self,
@@ -98,14 +109,27 @@ class Shard:
         engine: Mapping[str, str] | None = None,
         origin: Origin | None = None,
     ) -> Manifest:
-        """Mark the shard as whole; arguments as in `Manifest`."""
+        """Mark the shard as whole, in its store too; arguments as in `Manifest`."""
         size = self.path.stat().st_size
         step, asset = ("", "") if origin is None else (origin.step, origin.asset)
         manifest = Manifest(
             fingerprint, source, data_version, size, tally, engine or {}, step=step, asset=asset
         )
         manifest.write(self.manifest_path)
+        self._send()
         return manifest
+
+    def _send(self) -> None:
+        """Killed on the way, the next run finds every answer in the store."""
+        if mirrors.mirror_of(self.path) is None:
+            return
+        if mirrors.exists(self.manifest_path):
+            manifest = self.manifest_path.read_bytes()
+            mirrors.remove(self.manifest_path)
+            self.manifest_path.write_bytes(manifest)
+        before = self.before_path
+        rows = [before, before.with_name(before.name + ".keys"), self.path, self.keys_path]
+        mirrors.put(*(path for path in rows if path.exists()), self.manifest_path)
 
     def rows(self) -> Iterator[Row]:
         """The rows in order, read as a stream.
@@ -113,8 +137,9 @@ class Shard:
         Raises:
             BrokenShardError: The file is missing or a line of it is damaged.
         """
+        mirrors.bring(self.path)
         if not self.path.exists():
-            raise self._missing()
+            raise self.missing()
         yield from self._jsonl_rows() if self.is_jsonl else self._read_rows()
 
     def lines(self) -> Iterator[bytes]:
@@ -123,8 +148,9 @@ class Shard:
         Raises:
             BrokenShardError: The file is missing.
         """
+        mirrors.bring(self.path)
         if not self.path.exists():
-            raise self._missing()
+            raise self.missing()
         with self.path.open("rb", buffering=_BUFFER_BYTES) as file:
             for line in file:
                 if not line.isspace():
@@ -155,12 +181,14 @@ class Shard:
                 raise self._damaged(row.message)
             yield row
 
-    def _missing(self) -> BrokenShardError:
-        return BrokenShardError(f"{self.path} is missing: materialize the asset above first")
+    def missing(self) -> BrokenShardError:
+        """To be raised where its rows are not there."""
+        where = mirrors.address(self.path)
+        return BrokenShardError(f"{where} is missing: materialize the asset above first")
 
     def _damaged(self, reason: str) -> BrokenShardError:
-        said = f"{self.path} is damaged ({reason}): delete it and materialize again"
-        return BrokenShardError(said)
+        where = mirrors.address(self.path)
+        return BrokenShardError(f"{where} is damaged ({reason}): delete it and materialize again")
 
 
 def check_made(shard: Shard, fingerprint: str) -> Manifest:
@@ -174,7 +202,8 @@ def check_made(shard: Shard, fingerprint: str) -> Manifest:
         return manifest
     reason = "is not done" if manifest is None else "was made with other settings"
     raise NothingToRetryError(
-        f"{shard.path} {reason}: run it without --retry-failed (retry_failed) first"
+        f"{mirrors.address(shard.path)} {reason}: run it without --retry-failed"
+        " (retry_failed) first"
     )
 
 
@@ -184,14 +213,17 @@ def source_version(shard: Shard) -> str:
     Raises:
         BrokenShardError: The file is missing, or no longer what its manifest says.
     """
-    if not shard.path.exists():
-        raise BrokenShardError(f"{shard.path} is missing: materialize the asset above first")
-    manifest, stat = read_manifest(shard.manifest_path), shard.path.stat()
-    if manifest is not None and manifest.size != stat.st_size:
+    size = mirrors.size(shard.path)
+    if size is None:
+        raise shard.missing()
+    mirrors.bring(shard.manifest_path)
+    manifest = read_manifest(shard.manifest_path)
+    if manifest is not None and manifest.size != size:
         raise BrokenShardError(
-            f"{shard.path} has {stat.st_size} bytes where {manifest.size} were written:"
+            f"{mirrors.address(shard.path)} has {size} bytes where {manifest.size} were written:"
             f" materialize it again, or delete {shard.manifest_path.name} to take it as it is"
         )
     if manifest is not None:
         return manifest.data_version
-    return f"{stat.st_size}-{stat.st_mtime_ns}"
+    mirrors.bring(shard.path)
+    return f"{size}-{shard.path.stat().st_mtime_ns}"

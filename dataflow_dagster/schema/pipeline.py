@@ -55,9 +55,10 @@ Text = Annotated[str, Field(min_length=1)]
 Folder = Annotated[
     str,
     _text(
-        r"^(?![A-Za-z][A-Za-z0-9+.-]+://)[\s\S]+\Z",
-        "a folder on this machine; stores such as s3:// are read from (meta_path, meta_folder,"
-        " media), not written to",
+        r"^(?!(?i:https?|data|memory|ftp)://)(?![A-Za-z0-9+.-]+://([^/]*:[^/]*@|/*\Z))[\s\S]+\Z",
+        "a folder on this machine, or the URL of one in a store that can be written and that all"
+        " processes see, such as s3://bucket/folder, without a password: credentials come from the"
+        " environment",
     ),
 ]
 Name = Annotated[str, _text(r"^[A-Za-z0-9_]+\Z", "a name of letters, digits and _")]

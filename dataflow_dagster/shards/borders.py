@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from dataflow_dagster.rows import decode, encode
+from dataflow_dagster.stores import mirrors
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ def kept_borders(folder: Path, meta_path: str, rows: int, parts: int) -> Borders
     every shard has a row.
     """
     with locked(folder / "borders.lock"):
+        mirrors.bring(folder / "borders.json")
         saved = _load(folder / "borders.json")
         same = saved is not None and (saved["meta_path"], saved["shards"]) == (meta_path, parts)
         if saved is not None and same and saved["rows"] <= rows:
@@ -88,3 +90,4 @@ def _save(path: Path, meta_path: str, borders: Borders) -> None:
     part = path.with_name(f"{path.name}.{uuid4().hex}.part")
     part.write_bytes(encode(said))
     part.replace(path)
+    mirrors.put(path)

@@ -1,13 +1,17 @@
 """Which files of an input make which shard: a shard keeps its files, new files make new shards."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+import sqlite3
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from dataflow_dagster.formats.lookup import stem_of
+from dataflow_dagster.shards.borders import locked
 from dataflow_dagster.shards.database import Database
+from dataflow_dagster.stores.lock import held
+from dataflow_dagster.stores.mirrors import mirror_of
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS shards (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
@@ -31,14 +35,18 @@ class Catalogue:
 
     def __init__(self, folder: Path) -> None:
         self._base = Database(folder / "shards.sqlite", _TABLES)
+        self._mirror = mirror_of(folder)
 
-    def held(self) -> AbstractContextManager[None]:
-        """Within it questions cost a tenth; see `Database.held`."""
-        return self._base.held()
+    @contextmanager
+    def held(self) -> Generator[None]:
+        """Within it questions cost a tenth, and a store is not asked; see `Database.held`."""
+        self._is_there()
+        with self._base.held():
+            yield
 
     def keys(self) -> list[str]:
         """The keys of all shards, in the order in which they were registered."""
-        if not self._base.path.exists():
+        if not self._is_there():
             return []
         with self._base.connected() as base:
             return [key for (key,) in base.execute("SELECT key FROM shards ORDER BY number")]
@@ -50,7 +58,7 @@ class Catalogue:
             UnknownShardError: There is none of that key.
         """
         numbers: list[int] = []
-        if self._base.path.exists():
+        if self._is_there():
             with self._base.connected() as base:
                 found = base.execute("SELECT number FROM shards WHERE key = ?", (key,))
                 numbers = [number for (number,) in found]
@@ -74,7 +82,7 @@ class Catalogue:
             names: Files, in the order in which they are to be taken.
             files_per_shard: Files of a shard; the last may have fewer.
         """
-        with self._base.writing() as base:
+        with self._changing() as base:
             known = {name for (name,) in base.execute("SELECT name FROM files")}
             new = [name for name in map(_blob, names) if name not in known]
             (first,) = base.execute("SELECT COALESCE(MAX(number) + 1, 0) FROM shards").fetchone()
@@ -89,7 +97,7 @@ class Catalogue:
 
     def unknown(self, names: Iterable[str]) -> list[str]:
         """Those that are in no shard yet."""
-        if not self._base.path.exists():
+        if not self._is_there():
             return list(names)
         with self._base.connected() as base:
             known = {name for (name,) in base.execute("SELECT name FROM files")}
@@ -97,14 +105,14 @@ class Catalogue:
 
     def stamps(self) -> dict[str, str]:
         """What `note` was told last of each file; empty of those it was told nothing of."""
-        if not self._base.path.exists():
+        if not self._is_there():
             return {}
         with self._base.connected() as base:
             return {_text(n): stamp for n, stamp in base.execute("SELECT name, stamp FROM files")}
 
     def note(self, stamps: Mapping[str, str]) -> None:
         """Remember how files look now."""
-        with self._base.writing() as base:
+        with self._changing() as base:
             given = [(stamp, _blob(name)) for name, stamp in stamps.items()]
             base.executemany("UPDATE files SET stamp = ? WHERE name = ?", given)
 
@@ -117,6 +125,28 @@ class Catalogue:
                 numbers.update(number for (number,) in found)
             keys = dict(base.execute("SELECT number, key FROM shards"))
         return [keys[number] for number in sorted(numbers)]
+
+    def _is_there(self) -> bool:
+        """Whether anything was registered; of a store, what was is here then."""
+        path = self._base.path
+        if self._mirror is not None and not self._base.is_held:
+            with locked(path.with_suffix(".lock")):
+                self._mirror.bring(path)
+        return path.exists()
+
+    @contextmanager
+    def _changing(self) -> Generator[sqlite3.Connection]:
+        """All is changed or nothing; of a store, by one machine at a time, and it gets it."""
+        path = self._base.path
+        if self._mirror is None:
+            with self._base.writing() as base:
+                yield base
+            return
+        with locked(path.with_suffix(".lock")), held(self._mirror, path.with_suffix(".owner")):
+            self._mirror.bring(path)
+            with self._base.writing() as base:
+                yield base
+            self._mirror.put(path)
 
 
 def _groups(names: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:

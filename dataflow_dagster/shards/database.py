@@ -22,6 +22,11 @@ class Database:
         self._tables = tables
         self._held: sqlite3.Connection | None = None
 
+    @property
+    def is_held(self) -> bool:
+        """Whether one connection serves all questions now."""
+        return self._held is not None
+
     @contextmanager
     def held(self) -> Generator[None]:
         """Within it one connection serves all questions, of this thread.

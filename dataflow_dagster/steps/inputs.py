@@ -27,6 +27,7 @@ from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.layout import Layout, meta_folder
 from dataflow_dagster.steps.overlap import Written
 from dataflow_dagster.steps.stamps import Stamps
+from dataflow_dagster.stores.mirrors import address
 
 _LOOK_ROWS = 256
 _DRAWN = "\0drawn"
@@ -234,7 +235,7 @@ class InputReader:
         value = None if answer is None else answer.get(self._reads)
         if value is None or self._reads == "text":
             return value
-        return str(self._folders.step_folder(earlier) / value)
+        return address(self._folders.step_folder(earlier) / value)
 
 
 def checked_text(value: object, column: str) -> str | None:

@@ -18,6 +18,7 @@ from dataflow_dagster.schema.pipeline import StepSpec
 from dataflow_dagster.steps.review import EXAMPLES, MOST_COMMON, Review, read_review
 from dataflow_dagster.steps.saving import BLANK
 from dataflow_dagster.steps.wordings import TextRules
+from dataflow_dagster.stores import mirrors
 
 CODE_VERSION = 1
 
@@ -38,6 +39,7 @@ def review_of(shard: Shard, asset: str, step: StepSpec | None) -> Review:
         step: Whose answers are looked at; None: there are none.
     """
     version, rules = source_version(shard), _rules(asset, step)
+    mirrors.bring(shard.review_path)
     known = read_review(shard.review_path)
     if known is not None and (known.data_version, known.rules) == (version, rules):
         return known
@@ -46,6 +48,7 @@ def review_of(shard: Shard, asset: str, step: StepSpec | None) -> Review:
         inspection.look(row)
     review = inspection.review(version, rules)
     review.write(shard.review_path)
+    mirrors.put(shard.review_path)
     return review
 
 

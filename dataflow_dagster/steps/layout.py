@@ -6,6 +6,7 @@ from pathlib import Path
 from dataflow_dagster.ledger.shard import RAW_META_FOLDER, Shard
 from dataflow_dagster.places import AnyPath, place
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
+from dataflow_dagster.stores import mirrors
 
 RAW_META = "raw_meta"
 RESULTS = "results"
@@ -23,7 +24,7 @@ def meta_folder(pipeline: PipelineSpec) -> AnyPath:
 
 
 class Layout:
-    """Where a pipeline's assets lie.
+    """Where a pipeline's assets lie; of a folder in a store, where on this machine.
 
     ``<base_folder>/step_<i>_<type>_<name>/result.jsonl``, ``<save_folder>/result.jsonl``; sharded:
     ``.../result/<partition key>.jsonl``. Drawn pictures: ``<folder>/<asset>/``.
@@ -31,8 +32,8 @@ class Layout:
 
     def __init__(self, pipeline: PipelineSpec) -> None:
         self._format = pipeline.format
-        self.base_folder = Path(pipeline.base_folder)
-        self.save_folder = Path(pipeline.save_folder)
+        self.base_folder = mirrors.local(pipeline.base_folder)
+        self.save_folder = mirrors.local(pipeline.save_folder)
         self._folders = {
             RAW_META: self.base_folder / RAW_META_FOLDER,
             **{step.asset: self.base_folder / step.folder for step in pipeline.steps},

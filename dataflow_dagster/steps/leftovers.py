@@ -2,54 +2,27 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from dataflow_dagster.ledger.earlier import shard_files
 from dataflow_dagster.ledger.keys import read_header
 from dataflow_dagster.ledger.manifest import read_manifest
 from dataflow_dagster.ledger.ownership import is_owned
-from dataflow_dagster.ledger.shard import RAW_META_FOLDER, Shard
+from dataflow_dagster.ledger.shard import RAW_META_FOLDER
+from dataflow_dagster.ledger.trail import SENT
 from dataflow_dagster.rows import answer_column
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
 from dataflow_dagster.steps.pictures import generated_name
+from dataflow_dagster.steps.saved_leftovers import Current, Leftover, leftover, saved_leftovers
+from dataflow_dagster.stores import mirrors
 
 _SPLIT = re.compile(r"[0-9]{5}-of-[0-9]{5}")
 _STEP_FOLDER = re.compile(r"step_[0-9]+_[A-Za-z0-9_]+")
 _ROWS = (".jsonl", ".parquet", ".before", ".part", ".interrupted")
-_BESIDE = (".keys", ".manifest.json", ".owner", ".whole", ".ordered")
-
-
-@dataclass(frozen=True, slots=True)
-class Leftover:
-    """A file that can go.
-
-    Attributes:
-        path: Below ``base_folder`` or ``save_folder``.
-        why: In a few words.
-        size: Bytes that its going frees; 0 where another name of the same file stays.
-    """
-
-    path: Path
-    why: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Current:
-    """One asset as the pipeline's YAML has it now.
-
-    Attributes:
-        shards: Its files, all of them, made or not.
-        whole: Every one of them is made, of what the asset above holds now, with today's settings.
-        step: What its answers' keys begin with; empty: it answers nothing.
-    """
-
-    asset: str
-    shards: tuple[Shard, ...]
-    whole: bool
-    step: str = ""
+_HERE = (".part", ".interrupted", ".owner", ".whole", ".ordered")
+"""Of runs on this machine: a store has none of them."""
+_BESIDE = (".keys", ".manifest.json", ".review.json", ".owner", ".whole", ".ordered")
 
 
 class Leftovers:
@@ -73,8 +46,7 @@ class Leftovers:
 
     def find(self) -> Iterator[Leftover]:
         """All of them, folder by folder."""
-        base = self._layout.base_folder
-        for folder in sorted(base.iterdir()) if base.is_dir() else ():
+        for folder in mirrors.folders(self._layout.base_folder):
             if self._is_ours(folder) and folder.name in self._steps:
                 step = self._steps[folder.name]
                 yield from self._of_folder(folder, self._current[step.asset])
@@ -84,6 +56,8 @@ class Leftovers:
             elif self._is_ours(folder):
                 yield from self._of_old_folder(folder)
         yield from self._of_folder(self._layout.save_folder, self._current[RESULTS])
+        if self._all_whole:
+            yield from saved_leftovers(self._layout, self._steps.values(), self._current[RESULTS])
 
     def _is_ours(self, folder: Path) -> bool:
         """A step's folder, in which the user keeps no input."""
@@ -102,13 +76,22 @@ class Leftovers:
         for path in shard_files(folder):
             stem = _stem(path)
             known = stem in stems or stem.name == "result" or _SPLIT.fullmatch(stem.name)
+            if SENT in path.name:
+                yield from self._of_piece(path)
+                continue
             if path in own or not known or not path.is_file() or _is_live(stem):
                 continue
             if stem in stems and _goes_with(path, own):
                 continue
             why = self._reason(path, current)
             if why is not None:
-                yield _leftover(path, why)
+                yield leftover(path, why)
+
+    def _of_piece(self, path: Path) -> Iterator[Leftover]:
+        """A piece of a run on another machine."""
+        stem = path.with_name(path.name.partition(SENT)[0])
+        if self._all_whole and not _is_live(stem):
+            yield leftover(path, "left by a run that did not end")
 
     def _reason(self, path: Path, current: Current) -> str | None:
         """Why a file that is no current shard's can go; None: it cannot."""
@@ -127,9 +110,8 @@ class Leftovers:
         rows = [path for path in files if path.suffix in _ROWS]
         if any(_is_live(_stem(path)) or self._needed(path) for path in rows):
             return
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() or path.is_symlink():
-                yield _leftover(path, "of a step that is not in the YAML")
+        for path in mirrors.walk(folder):
+            yield leftover(path, "of a step that is not in the YAML")
 
     def _needed(self, path: Path) -> bool:
         step = _step_of(path)
@@ -143,15 +125,29 @@ class Leftovers:
         if step.config.writes == "text" or not current.whole or not self._all_whole:
             return
         drawn, column = folder / step.asset, answer_column(step.asset)
+        medium = step.config.writes
         named = {
-            generated_name(row)
+            generated_name(row, medium)
             for shard in current.shards
             for row in shard.rows()
             if row.get(column) is not None
         }
-        for path in sorted(drawn.rglob("*")):
-            if path.is_file() and path.relative_to(drawn).as_posix() not in named:
-                yield _leftover(path, "a picture that no row names")
+        for path in mirrors.walk(drawn):
+            if path.relative_to(drawn).as_posix() not in named:
+                yield leftover(path, "a picture that no row names")
+
+
+def bring_rows(pipeline: PipelineSpec) -> None:
+    """Bring all rows and what stands beside them from a store, so that they are looked at here."""
+    layout = Layout(pipeline)
+    mirrors.forget()
+    steps = mirrors.folders(layout.base_folder)
+    for folder in (*steps, layout.save_folder):
+        mirror = mirrors.mirror_of(folder)
+        if mirror is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            rows = (path for path in shard_files(folder) if path.name.endswith((*_ROWS, *_BESIDE)))
+            mirror.bring_all(path for path in rows if path.suffix not in _HERE)
 
 
 def _step_of(path: Path) -> str | None:
@@ -181,13 +177,9 @@ def _stem(path: Path) -> Path:
 def _goes_with(path: Path, own: set[Path]) -> bool:
     """Whether it stands beside a current shard's rows and tells of them."""
     beside = path.with_name(path.name.removesuffix(".keys"))
-    return beside in own or path.name.endswith((".manifest.json", ".owner"))
+    return beside in own or path.name.endswith((".manifest.json", ".review.json", ".owner"))
 
 
 def _is_live(stem: Path) -> bool:
-    return is_owned(stem.with_name(stem.name + ".owner"))
-
-
-def _leftover(path: Path, why: str) -> Leftover:
-    stat = path.lstat()
-    return Leftover(path, why, stat.st_size if stat.st_nlink == 1 else 0)
+    owner = stem.with_name(stem.name + ".owner")
+    return is_owned(owner) or (mirrors.mirror_of(owner) is not None and mirrors.exists(owner))

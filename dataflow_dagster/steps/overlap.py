@@ -7,10 +7,11 @@ from pathlib import Path
 from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.formats.inputs import Input
 from dataflow_dagster.formats.pictures import PictureFolder
-from dataflow_dagster.places import is_url
+from dataflow_dagster.places import AnyPath, as_path, place
 from dataflow_dagster.rows import RowError
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout, meta_folder
+from dataflow_dagster.stores.mirrors import address, mirror_of
 
 
 class Written:
@@ -21,12 +22,12 @@ class Written:
         drawing = [step for step in pipeline.steps if step.config.writes != "text"]
         assets = [RAW_META, *(step.asset for step in pipeline.steps), RESULTS]
         self._media = _both_ways(
-            folder / step.asset
+            _place(folder / step.asset)
             for step in drawing
             for folder in (layout.step_folder(step), layout.save_folder)
         )
         self._rows = _both_ways(
-            path
+            _place(path)
             for stem in (*map(layout.stem, assets), layout.save_folder / "errors")
             for path in (stem, stem.with_suffix(".jsonl"), stem.with_suffix(".parquet"))
         )
@@ -37,7 +38,7 @@ class Written:
         Raises:
             RowError: ``inside_output``: it may be overwritten by what is drawn.
         """
-        if self._media and not is_url(path) and self.holds_medium(Path(path)):
+        if self._media and self.holds_medium(as_path(path)):
             message = (
                 f"{path} lies in a folder this pipeline draws into; name another base_folder or"
                 " save_folder"
@@ -62,27 +63,37 @@ def check_input(pipeline: PipelineSpec, found: Input) -> None:
     """
     written = Written(pipeline)
     for file in found.files:
-        if isinstance(file, Path) and written.holds_rows(file.resolve()):
+        if written.holds_rows(_resolved(file)):
             raise InputError(file, "is written by this pipeline too; name another save_folder")
     folder = meta_folder(pipeline)
-    if isinstance(folder, Path) and written.holds_medium(folder.resolve()):
+    if written.holds_medium(_resolved(folder)):
         raise InputError(folder, "is drawn into by this pipeline too; name another save_folder")
-    for key in ("base_folder", "save_folder") if not is_url(pipeline.meta_path) else ():
+    for key in ("base_folder", "save_folder"):
         _check_outside(pipeline, key, found)
 
 
 def _check_outside(pipeline: PipelineSpec, key: str, found: Input) -> None:
     """A folder of inputs may not hold what becomes an input of the next run."""
-    given = Path(getattr(pipeline, key))
-    inner, outer = given.resolve(), Path(pipeline.meta_path).resolve()
+    given = getattr(pipeline, key)
+    path = place(pipeline.meta_path)
+    inner, outer = _resolved(place(given)), _resolved(path)
     pictures = isinstance(found.format, PictureFolder)
     draws = any(step.config.writes != "text" for step in pipeline.steps)
     within = inner.is_relative_to(outer) and not any(
         part.startswith(".") for part in inner.relative_to(outer).parts
     )
-    if (outer.is_dir() and inner == outer) or (pictures and draws and within):
+    if (inner == outer and path.is_dir()) or (pictures and draws and within):
         message = f"holds {key} {given}, so that what is written would be read as input"
         raise InputError(pipeline.meta_path, f"{message}; name a {key} outside")
+
+
+def _place(path: Path) -> Path:
+    """What is compared of a path: of one in a store, its URL's."""
+    return path if mirror_of(path) is None else as_path(address(path))
+
+
+def _resolved(path: AnyPath) -> Path:
+    return path.resolve() if isinstance(path, Path) else as_path(str(path))
 
 
 def _both_ways(paths: Iterator[Path]) -> tuple[str, ...]:

@@ -93,9 +93,14 @@ def path_below(folder: Path, relative: str) -> Path:
 def file_digest(path: Path) -> str | None:
     """Hash of a file's bytes, 32 hex digits; None where there is no such file."""
     try:
-        return blake2b(path.read_bytes(), digest_size=16).hexdigest()
+        return bytes_digest(path.read_bytes())
     except OSError:
         return None
+
+
+def bytes_digest(content: bytes) -> str:
+    """The same of a file's bytes."""
+    return blake2b(content, digest_size=16).hexdigest()
 
 
 def place_picture(made: Path, saved: Path) -> None:

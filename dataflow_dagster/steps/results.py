@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dataflow_dagster.ledger.manifest import Manifest, Tally
 from dataflow_dagster.ledger.part import PartWriter, tidy
-from dataflow_dagster.ledger.shard import BrokenShardError, Shard, source_version
+from dataflow_dagster.ledger.shard import Shard, source_version
 from dataflow_dagster.rows import (
     ERROR,
     ID,
@@ -20,9 +20,10 @@ from dataflow_dagster.rows import (
     fingerprint,
 )
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
+from dataflow_dagster.steps.copies import MediaCopies
 from dataflow_dagster.steps.layout import RESULTS, Layout
-from dataflow_dagster.steps.pictures import path_below, place_picture
 from dataflow_dagster.steps.progress import Progress, Silent
+from dataflow_dagster.stores import mirrors
 
 CODE_VERSION = 1
 
@@ -69,11 +70,16 @@ class Results:
         began = time.monotonic()
         tally = Tally()
         errors = self._layout.errors(target.key)
-        with PartWriter(target) as part, _ErrorList(errors) as failed:
+        with (
+            PartWriter(target) as part,
+            _ErrorList(errors) as failed,
+            MediaCopies() as self._copies,
+        ):
             for number, row in enumerate(source.rows()):
                 part.append(number, self._result(row, tally))
                 failed.note(row)
                 self._progress.advance(1, int(row.get(ERROR) is not None))
+            self._copies.finish()
             data_version = part.finish(tally.rows)
             failed.finish()
             tally.seconds = time.monotonic() - began
@@ -107,12 +113,7 @@ class Results:
         if step.config.writes == "text":
             return
         made = self._layout.folder(step.asset) / value
-        saved = path_below(self._layout.save_folder, value)
-        try:
-            place_picture(made, saved)
-        except FileNotFoundError as missing:
-            message = f"{made} is missing: materialize '{step.asset}' again"
-            raise BrokenShardError(message) from missing
+        self._copies.add(made, self._layout.save_folder, value)
 
     def _answers(self, row: Row) -> Iterator[tuple[StepSpec, str]]:
         """Each step's text, or its picture's path relative to ``save_folder``, oldest first."""
@@ -122,10 +123,12 @@ class Results:
                 yield step, answer[step.config.writes]
 
     def _files_are_there(self, source: Shard, manifest: Manifest, errors: Path) -> bool:
-        if manifest.tally.failed or bool(manifest.tally.passed) != errors.exists():
+        if manifest.tally.failed or bool(manifest.tally.passed) != mirrors.exists(errors):
             return False
         if all(step.config.writes == "text" for step in self._steps):
             return True
+        if any(map(mirrors.mirror_of, (self._layout.base_folder, self._layout.save_folder))):
+            return True  # a store is not asked for each row
         return all(
             _is_copy(self._layout.folder(step.asset) / value, self._layout.save_folder / value)
             for row in source.rows()
@@ -191,8 +194,9 @@ class _ErrorList:
         self._file.flush()
         if self.count:
             self._part.replace(self._path)
-        else:
-            self._path.unlink(missing_ok=True)
+            mirrors.put(self._path)
+        elif mirrors.exists(self._path):
+            mirrors.remove(self._path)
 
     def note(self, row: Row) -> None:
         """Write the row if it failed."""

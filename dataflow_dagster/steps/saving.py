@@ -1,4 +1,4 @@
-"""Writing pictures and clips beside the engine: each is on disk before the line that names it."""
+"""Writing pictures and clips beside the engine: each is there before the line that names it."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -12,11 +12,13 @@ from dataflow_dagster.media.pictures import is_blank, write_picture
 from dataflow_dagster.rows import Medium, Row, RowError, answer_column
 from dataflow_dagster.steps.inputs import Work
 from dataflow_dagster.steps.pictures import (
+    bytes_digest,
     file_digest,
     generated_name,
     path_below,
     place_picture,
 )
+from dataflow_dagster.stores.mirrors import mirror_of
 
 SAVE_AHEAD = 16
 
@@ -41,6 +43,7 @@ class MediumSaver:
         self._medium: Medium = medium
         self._column = answer_column(folder.name)
         self._pool = pool
+        self._mirror = mirror_of(folder)
         self._saving: deque[tuple[Work, Future[dict[str, Any] | RowError]]] = deque()
 
     def __len__(self) -> int:
@@ -64,8 +67,13 @@ class MediumSaver:
         """Wait for all that are not on disk yet."""
         yield from self._done(0)
 
+    def address_of(self, answer: dict[str, Any]) -> str:
+        """Path or URL of the medium of an answer."""
+        path = self.path_of(answer)
+        return str(path) if self._mirror is None else self._mirror.address(path)
+
     def path_of(self, answer: dict[str, Any]) -> Path:
-        """Where the medium of an answer lies."""
+        """Where it is written on this machine; of a store's, nothing is left there."""
         return self._folder.parent / answer[self._medium]
 
     def taken_over(self, row: Row, answer: dict[str, Any], folder: Path) -> dict[str, Any] | None:
@@ -81,21 +89,33 @@ class MediumSaver:
         """
         name = generated_name(row, self._medium)
         own = {**answer, self._medium: f"{self._folder.name}/{name}"}
-        earlier = folder / answer[self._medium]
-        if earlier == self.path_of(own):
-            return own if file_digest(earlier) == answer["digest"] else None
-        if file_digest(self.path_of(own)) == answer["digest"]:
+        earlier, place = folder / answer[self._medium], self.path_of(own)
+        if self._digest(place) == answer["digest"]:
             return own
-        if file_digest(earlier) != answer["digest"]:
+        if earlier == place or self._digest(earlier) != answer["digest"]:
             return None
+        if self._mirror is not None:
+            self._mirror.copy(earlier, place, self._mirror)
+            return own
         try:
             place_picture(earlier, path_below(self._folder, name))
         except RowError:
             return None
         return own
 
+    def _digest(self, path: Path) -> str | None:
+        if self._mirror is None:
+            return file_digest(path)
+        content = self._mirror.read(path)
+        return None if content is None else bytes_digest(content)
+
     def holds_all(self, rows: Iterator[Row]) -> bool:
-        """Whether every medium that `rows` name is still there; their bytes are not read."""
+        """Whether every medium that `rows` name is still there; their bytes are not read.
+
+        Of a store that is not asked: it would take as many questions as there are rows.
+        """
+        if self._mirror is not None:
+            return True
         answers = (row.get(self._column) for row in rows)
         return all(answer is None or self.path_of(answer).is_file() for answer in answers)
 
@@ -111,9 +131,13 @@ class MediumSaver:
             _write(answer, path)
         except RowError as error:
             return error
+        digest = file_digest(path)
+        if self._mirror is not None:
+            self._mirror.send(path)
+            path.unlink()
         return {
             self._medium: f"{self._folder.name}/{name}",
-            "digest": file_digest(path),
+            "digest": digest,
             **({BLANK: True} if answer.picture and is_blank(answer.picture) else {}),
             **answer.details,
         }

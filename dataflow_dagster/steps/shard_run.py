@@ -24,6 +24,7 @@ from dataflow_dagster.rows import (
 )
 from dataflow_dagster.steps.inputs import Work
 from dataflow_dagster.steps.step_at_work import StepAtWork
+from dataflow_dagster.stores import mirrors
 
 HOPELESS_AFTER = 300
 _PAUSE_S = 0.005
@@ -67,7 +68,7 @@ class ShardRun:
                 self._ledger.begin(self._target)
             if self._ledger is None or self._writes != "text":
                 # Its answers are not good any more, or its media are about to be written over.
-                self._target.manifest_path.unlink(missing_ok=True)
+                mirrors.remove(self._target.manifest_path)
             self._answer_all()
             data_version = self._finish()
             self._tally.seconds = time.monotonic() - began
@@ -253,7 +254,7 @@ class ShardRun:
         row[KEY] = work.digest.hex()
         row[self._column] = value
         row[self._newest] = (
-            value["text"] if self._writes == "text" else str(self._saver.path_of(value))
+            value["text"] if self._writes == "text" else self._saver.address_of(value)
         )
         return row
 

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from PIL import Image
 
+from dataflow_dagster.ledger import trail
 from dataflow_dagster.ledger.manifest import Manifest, Tally, sum_of
 from dataflow_dagster.rows import Row, decode
 from dataflow_dagster.schema.loading import load_pipeline
@@ -17,6 +18,7 @@ from dataflow_dagster.steps.answering import StepRun
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
 from dataflow_dagster.steps.raw_meta import RawMeta, input_index
 from dataflow_dagster.steps.results import Results
+from dataflow_dagster.stores import mirrors
 
 
 def step(name: str, **keys: Any) -> dict[str, Any]:
@@ -45,7 +47,7 @@ class Ground:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.source = folder / "in"
-        self.source.mkdir(exist_ok=True)
+        self.source.mkdir(parents=True, exist_ok=True)
         self.log = folder / "log"
 
     def rows(self, *rows: Any) -> None:
@@ -102,6 +104,7 @@ class Outcome:
 
     def errors(self) -> list[Row]:
         path = self._layout.errors()
+        mirrors.bring(path)
         return [decode(line) for line in path.read_bytes().splitlines()] if path.exists() else []
 
     def kinds(self, asset: str) -> list[str | None]:
@@ -131,6 +134,7 @@ def partition_keys(pipeline: PipelineSpec) -> list[str | None]:
 def run(pipeline: PipelineSpec, *, recompute: bool = False, retry_failed: bool = False) -> Outcome:
     """Every asset of the pipeline, one after the other, as Dagster would."""
     layout, keys = Layout(pipeline), partition_keys(pipeline)
+    mirrors.forget()
     raw_meta = RawMeta(pipeline, input_index(pipeline))
     done = {
         RAW_META: [
@@ -179,4 +183,5 @@ if __name__ == "__main__":
     from dataflow_dagster_tests.steps.probes import register
 
     register()
+    trail.SEND_S = 0.5
     run(load_pipeline(Path(sys.argv[1])))

@@ -13,7 +13,6 @@ from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster_tests.media.clips_made import write_video
 from dataflow_dagster_tests.media.web_server import WebServer, serving
 from dataflow_dagster_tests.steps.driving import Ground, draw, step
-from dataflow_dagster_tests.steps.object_store import S3, serve_s3
 from dataflow_dagster_tests.toys.pipelines import FILM, WATCH
 
 
@@ -21,26 +20,6 @@ def png(color: str) -> bytes:
     content = io.BytesIO()
     Image.new("RGB", (4, 4), color).save(content, "PNG")
     return content.getvalue()
-
-
-@pytest.fixture(scope="module")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield from serve_s3(tmp_path_factory.mktemp("s3"))
-
-
-@pytest.fixture
-def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Any:
-    """A file system; ``bucket`` is this test's own and empty."""
-    for name, value in {**S3, "AWS_ENDPOINT_URL": s3_server}.items():
-        monkeypatch.setenv(name, value)
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
-    fs = s3fs.S3FileSystem()
-    if fs.exists("bucket"):
-        fs.rm("bucket", recursive=True)
-    fs.mkdir("bucket")
-    return fs
 
 
 @pytest.fixture
@@ -182,12 +161,6 @@ def test_a_fetched_medium_above_the_limit_costs_one_row(ground: Ground, web: Web
     ground.rows({"image": f"{web.url}/endless"}, {"image": f"{web.url}/red.png"})
     outcome = ground.run(step("Look"), allowed_hosts=[web.host], media_limit_mb=1)
     assert outcome.kinds("captions") == ["file_too_large", None]
-
-
-@pytest.mark.parametrize("key", ["base_folder", "save_folder"])
-def test_a_store_to_be_written_to_is_refused_at_load(ground: Ground, key: str) -> None:
-    with pytest.raises(PipelineError, match="a folder on this machine"):
-        ground.pipeline(step("Upper"), **{key: "s3://bucket/out"})
 
 
 @pytest.mark.parametrize("host", ["https://example.org", "example.org/path", "*", "a.*.org", ""])

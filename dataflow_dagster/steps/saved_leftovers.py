@@ -1,0 +1,82 @@
+"""What earlier runs left beside the results, once all of today's results are made."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataflow_dagster.ledger.shard import Shard
+from dataflow_dagster.schema.pipeline import StepSpec
+from dataflow_dagster.steps.layout import Layout
+from dataflow_dagster.stores import mirrors
+
+_OLD_SPLIT = re.compile(r"([0-9]{5}-of-[0-9]{5})(\.html|\.jsonl|_failed|_posters)")
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A file that can go.
+
+    Attributes:
+        path: Below ``base_folder`` or ``save_folder``.
+        why: In a few words.
+        size: Bytes that its going frees; 0 where another name of the same file stays.
+    """
+
+    path: Path
+    why: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """One asset as the pipeline's YAML has it now.
+
+    Attributes:
+        shards: Its files, all of them, made or not.
+        whole: Every one of them is made, of what the asset above holds now, with today's settings.
+        step: What its answers' keys begin with; empty: it answers nothing.
+    """
+
+    asset: str
+    shards: tuple[Shard, ...]
+    whole: bool
+    step: str = ""
+
+
+def saved_leftovers(
+    layout: Layout, steps: Iterable[StepSpec], results: Current
+) -> Iterator[Leftover]:
+    """Lists of errors and pages of another split, pictures and clips that no result names."""
+    keys = {shard.key for shard in results.shards}
+    for folder in ("errors", "gallery"):
+        for path in mirrors.walk(layout.save_folder / folder):
+            top = path.relative_to(layout.save_folder / folder).parts[0]
+            of = _OLD_SPLIT.fullmatch(top)
+            if of is not None and of[1] not in keys:
+                yield leftover(path, "of another split")
+    drawn = [layout.save_folder / step.asset for step in steps if step.config.writes != "text"]
+    if drawn:
+        yield from _media(layout, drawn, results)
+
+
+def _media(layout: Layout, folders: list[Path], results: Current) -> Iterator[Leftover]:
+    named = {value for shard in results.shards for row in shard.rows() for value in _texts(row)}
+    for folder in folders:
+        for path in mirrors.walk(folder):
+            if path.relative_to(layout.save_folder).as_posix() not in named:
+                yield leftover(path, "a picture that no row names")
+
+
+def _texts(row: dict[str, Any]) -> Iterator[str]:
+    """Every text in a row: what an answer overwrote stands there too, under another name."""
+    yield from (value for value in row.values() if isinstance(value, str))
+
+
+def leftover(path: Path, why: str) -> Leftover:
+    """A file, with the bytes that its going frees."""
+    if mirrors.mirror_of(path) is not None:
+        return Leftover(path, why, mirrors.size(path) or 0)
+    stat = path.lstat()
+    return Leftover(path, why, stat.st_size if stat.st_nlink == 1 else 0)
