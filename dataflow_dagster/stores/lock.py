@@ -98,7 +98,7 @@ class StoreLock:
         self._thread.join()
         if not self._lost:
             with suppress(OSError):  # it is taken from us once we are silent
-                self._mirror.delete([self._path])
+                self._mirror.erase(self._path)
 
     def _take(self) -> None:
         watched, since = None, time.monotonic()

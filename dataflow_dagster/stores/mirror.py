@@ -179,6 +179,11 @@ class Mirror:
         for path in paths:
             self._overlook(path)
 
+    def erase(self, path: Path) -> None:
+        """Remove an object; a file here stays."""
+        self.store.delete([self._name(path)])
+        self._overlook(path)
+
     def copy(self, made: Path, saved: Path, to: "Mirror") -> None:
         """Make an object of ours one of `to`; within one store its bytes do not come here.
 

@@ -45,9 +45,9 @@ def mirror_of(path: Path) -> Mirror | None:
 
 def mirrored(url: str) -> Path | None:
     """The path of this machine that stands for a URL of a mirrored folder; None: for no such."""
-    for mirror in _MIRRORS.values():
-        if url.startswith(f"{mirror.url}/"):
-            return mirror.root / url.removeprefix(f"{mirror.url}/")
+    for known in {mirror.url for mirror in _MIRRORS.values()}:
+        if url.startswith(f"{known}/"):
+            return local(known) / url.removeprefix(f"{known}/")
     return None
 
 
