@@ -28,6 +28,7 @@ def settings(cluster: RayCluster, folder: Path) -> dict[str, str]:
     """The environment of a Dagster with the page's ``dagster.yaml``, its events in SQLite."""
     written: dict[str, Any] = yaml.safe_load(block_titled(DOCS / "ray.md", "dagster.yaml: Ray"))
     del written["storage"]
+    written["run_monitoring"]["poll_interval_seconds"] = 2
     home = folder / "home"
     home.mkdir()
     (home / "dagster.yaml").write_text(yaml.safe_dump(written))

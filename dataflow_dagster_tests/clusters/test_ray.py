@@ -1,5 +1,6 @@
 """A real Ray cluster of local processes: a head and two workers, with its token asked for."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -79,6 +80,22 @@ def opened(trace: Path) -> list[Opened]:
     return [Opened(part[1], part[3], int(part[5])) for part in parts]
 
 
+def resumed(instance: dg.DagsterInstance) -> bool:
+    """Whether Dagster has begun a run's process again."""
+    return any(map(instance.count_resume_run_attempts, (run.run_id for run in instance.get_runs())))
+
+
+def run_of(step: int) -> psutil.Process:
+    """The process of the run that a step's process is of."""
+    about = json.loads(psutil.Process(step).environ()["RAY_JOB_CONFIG_JSON_ENV_VAR"])
+    run = about["metadata"]["dagster/run-id"]
+    commands = [
+        (process, process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])
+    ]
+    (found,) = [p for p, said in commands if "execute_run" in said and run in " ".join(said)]
+    return found
+
+
 def files(folder: Path) -> dict[str, bytes]:
     """Rows of each step and of the results, by path."""
     found = [*folder.glob("base/*/*/*.jsonl"), *folder.glob("out/**/*.jsonl")]
@@ -86,7 +103,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.usefixtures("toys", "from_the_shell")
-def test_a_node_that_dies_in_the_middle_of_a_backfill_loses_and_doubles_nothing(
+def test_a_node_and_a_run_that_die_in_a_backfill_lose_and_double_nothing(
     cluster: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trace, go_on = tmp_path / "trace", tmp_path / "go_on"
@@ -113,7 +130,10 @@ def test_a_node_that_dies_in_the_middle_of_a_backfill_loses_and_doubles_nothing(
             lost = max(nodes, key=nodes.count)
             cluster.kill(lost)
             killed = [one.process for one in began if one.node == lost]
+            (left,) = [one.process for one in began if one.node != lost]
+            run_of(left).kill()
             wait_for(lambda: not any(map(psutil.pid_exists, killed)), 10)
+            wait_for(lambda: resumed(instance), 60)
             go_on.touch()
             wait_for(lambda: state(instance).startswith(("COMPLETED", "FAILED")), 150)
         assert state(instance) == "COMPLETED_SUCCESS"
