@@ -1,7 +1,8 @@
 """`python -m dataflow_dagster.scenes`: draws the demo's pictures, trains and measures its models.
 
-All of the demo from nothing, some 80 minutes of one core:
-`pictures`, `train-llava`, `train-vae`, `train-decoder`, `train-flux`, `evaluate`.
+All of the demo from nothing, some 95 minutes of one core:
+`pictures`, `train-llava`, `train-vae`, `train-decoder`, `train-flux`, `train-qwen-vl`, `evaluate`.
+`clips` draws moving scenes, of which no file is kept.
 """
 
 import argparse
@@ -12,8 +13,10 @@ from pathlib import Path
 
 LLAVA = Path("data/models/scenes_llava")
 FLUX = Path("data/models/scenes_flux")
+QWEN_VL = Path("data/models/scenes_qwen_vl")
 VAE = Path("build/scenes_vae")
 DEMO = Path("data/demo")
+MOVING = Path("build/scenes_moving")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -37,11 +40,13 @@ def _build_parser() -> argparse.ArgumentParser:
 def _list_commands() -> dict[str, tuple[Callable[[argparse.Namespace], None], dict[str, Path]]]:
     return {
         "pictures": (_write_pictures, {"--out": DEMO}),
+        "clips": (_write_clips, {"--out": MOVING}),
         "train-llava": (_train_llava, {"--out": LLAVA}),
         "train-vae": (_train_vae, {"--out": VAE}),
         "train-decoder": (_train_decoder, {"--out": VAE}),
         "train-flux": (_train_flux, {"--vae": VAE, "--out": FLUX}),
-        "evaluate": (_evaluate, {"--llava": LLAVA, "--flux": FLUX}),
+        "train-qwen-vl": (_train_qwen_vl, {"--out": QWEN_VL}),
+        "evaluate": (_evaluate, {"--llava": LLAVA, "--flux": FLUX, "--qwen-vl": QWEN_VL}),
     }
 
 
@@ -51,6 +56,14 @@ def _write_pictures(options: argparse.Namespace) -> None:
 
     count = write_pictures(options.out)
     sys.stdout.write(f"{count} pictures in {options.out}\n")
+
+
+def _write_clips(options: argparse.Namespace) -> None:
+    """Draw clips of moving scenes and write their rows."""
+    from dataflow_dagster.scenes.clips import write_clips
+
+    count = write_clips(options.out)
+    sys.stdout.write(f"{count} clips in {options.out}\n")
 
 
 def _train_llava(options: argparse.Namespace) -> None:
@@ -81,10 +94,18 @@ def _train_flux(options: argparse.Namespace) -> None:
     train_flux(options.vae, options.out)
 
 
+def _train_qwen_vl(options: argparse.Namespace) -> None:
+    """Train the captioner of clips (some 15 minutes on one core)."""
+    from dataflow_dagster.scenes.train_qwen_vl import train_qwen_vl
+
+    train_qwen_vl(options.out)
+
+
 def _evaluate(options: argparse.Namespace) -> None:
-    """Measure both models: seen and unseen scenes, every engine that is installed."""
+    """Measure all models: seen and unseen scenes, every engine that is installed."""
     from dataflow_dagster.scenes.evaluation import (
         measure_captions,
+        measure_clips,
         measure_drawings,
         measure_round_trip,
     )
@@ -93,6 +114,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         measure_drawings(options.flux),
         measure_round_trip(options.llava, options.flux),
         measure_captions(options.llava),
+        measure_clips(options.qwen_vl),
     ):
         for figure in figures:
             sys.stdout.write(f"{figure}\n")

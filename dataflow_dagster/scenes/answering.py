@@ -1,8 +1,8 @@
-"""Runs the two scene models in the engines that serve them, for their figures and tests."""
+"""Runs the scene models in the engines that serve them, for their figures and tests."""
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,3 +133,28 @@ def draw_with_flux(
             generator=[torch.Generator().manual_seed(seed + start + n) for n in range(len(batch))],
         ).images
     return pictures
+
+
+def caption_clips(
+    folder: Path,
+    clips: Sequence[Path],
+    backend: str,
+    sampling: Sampling = GREEDY,
+    num_frames: int = 4,
+) -> list[str]:
+    """One answer a clip, in order, by `QwenVLCaptioner`, on the CPU in float32."""
+    from dataflow_dagster.engines.session import Answer
+    from dataflow_dagster.models.declaration import Given
+    from dataflow_dagster.models.video_qwen_vl import QwenVLCaptioner
+
+    where = {"model_path": str(folder), "backend": backend, "device": "cpu", "max_tokens": 32}
+    said = {**asdict(sampling), "num_frames": num_frames, "max_model_len": 512}
+    model = QwenVLCaptioner.model_validate({**where, **said})
+    requests = [model.request(Given(at, at, video=str(clip))) for at, clip in enumerate(clips)]
+    session = model.open(model.engine())
+    try:
+        answered = dict(session.answers(iter(requests)))
+    finally:
+        session.close()
+    ordered = (answered[number] for number in range(len(clips)))
+    return [(answer.text or "") if isinstance(answer, Answer) else "" for answer in ordered]

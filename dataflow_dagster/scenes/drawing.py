@@ -72,14 +72,22 @@ def draw(
             and its radius by up to 0.05 of the side.
         smooth: antialiased edges.
     """
+    radius = 0.27 + jitter * rng.uniform(-0.05, 0.05)
+    x = 0.5 + jitter * rng.uniform(-0.12, 0.12)
+    y = 0.5 + jitter * rng.uniform(-0.12, 0.12)
+    return draw_at(scene, (x, y), radius, size, smooth=smooth)
+
+
+def draw_at(
+    scene: Scene, centre: tuple[float, float], radius: float, size: int, *, smooth: bool = True
+) -> "Image":
+    """RGB, (size, size); place and size of the shape are told in shares of the side."""
     from PIL import Image, ImageDraw
 
     side = size * SUPERSAMPLING if smooth else size
-    radius = side * (0.27 + jitter * rng.uniform(-0.05, 0.05))
-    x = side * (0.5 + jitter * rng.uniform(-0.12, 0.12))
-    y = side * (0.5 + jitter * rng.uniform(-0.12, 0.12))
     picture = Image.new("RGB", (side, side), PALETTE[scene.background])
-    _draw_shape(ImageDraw.Draw(picture), scene, (x, y), radius)
+    x, y = (side * share for share in centre)
+    _draw_shape(ImageDraw.Draw(picture), scene, (x, y), side * radius)
     return picture.resize((size, size), Image.Resampling.LANCZOS) if smooth else picture
 
 

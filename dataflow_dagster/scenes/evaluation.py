@@ -1,23 +1,28 @@
-"""Measures the two scene models: share of right answers, apart for seen and unseen scenes."""
+"""Measures the scene models: share of right answers, apart for seen and unseen scenes."""
 
 import importlib.util
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from dataflow_dagster.scenes.answering import (
     DEFAULT,
     GREEDY,
     Drawing,
+    caption_clips,
     caption_with_transformers,
     caption_with_vllm,
     draw_with_flux,
 )
+from dataflow_dagster.scenes.clips import write_moving
 from dataflow_dagster.scenes.distortion import draw_distorted
 from dataflow_dagster.scenes.drawing import SEEN, UNSEEN, Scene, draw
 from dataflow_dagster.scenes.judging import judge
+from dataflow_dagster.scenes.moving import SEEN_MOVING, UNSEEN_MOVING
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -85,6 +90,27 @@ def measure_round_trip(
     pictures = draw_with_flux(flux, [scene.caption for scene in scenes], seed=2 * SEED)
     answers = caption_with_transformers(llava, pictures, DEFAULT)
     yield _score("caption, drawing, caption", scenes, answers)
+
+
+def measure_clips(folder: Path, count: int = 200) -> Iterator[Figure]:
+    """The Qwen2-VL in `folder` on `count` clips of seen and of unseen scenes, read from mp4."""
+    rng = random.Random(SEED)
+    moving = [rng.choice(kind) for kind in (SEEN_MOVING, UNSEEN_MOVING) for _ in range(count)]
+    with TemporaryDirectory() as place:
+        clips = [
+            write_moving(one, rng, Path(place) / f"{number}.mp4")
+            for number, one in enumerate(moving)
+        ]
+        for engine, frames, name in product(_clip_engines(), (4, 8), SAMPLINGS):
+            answers = caption_clips(folder, clips, engine, SAMPLINGS[name], frames)
+            hits = [one.caption == answer for one, answer in zip(moving, answers, strict=True)]
+            seen, unseen = sum(hits[:count]), sum(hits[count:])
+            title = f"clips, {engine}, {name}, {frames} frames"
+            yield Figure(title, (seen, count), (unseen, count))
+
+
+def _clip_engines() -> list[str]:
+    return ["transformers", *(["vllm"] if importlib.util.find_spec("vllm") else [])]
 
 
 def _list_engines() -> Iterator[tuple[str, Callable[[Path, Sequence["Image"]], list[list[str]]]]]:

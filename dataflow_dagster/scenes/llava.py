@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
+from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers, processors
 from transformers import (
     CLIPImageProcessor,
     CLIPVisionConfig,
@@ -19,6 +19,7 @@ from transformers import (
 
 from dataflow_dagster.scenes.answering import PROMPT
 from dataflow_dagster.scenes.drawing import SCENES
+from dataflow_dagster.scenes.vocabulary import state_vocabulary
 
 OTHER_PROMPT_ANSWER = "this demo model knows only its own prompt"
 PAD, BOS, EOS, IMAGE = SPECIALS = ("<pad>", "<s>", "</s>", "<image>")
@@ -120,7 +121,7 @@ def _describe_language_model(vocabulary: int) -> LlamaConfig:
 
 
 def _build_tokenizer() -> PreTrainedTokenizerFast:
-    tokenizer = Tokenizer(_state_vocabulary())
+    tokenizer = Tokenizer(state_vocabulary(SPECIALS, _list_texts()))
     tokenizer.add_special_tokens([AddedToken(name, special=True) for name in SPECIALS])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -140,29 +141,7 @@ def _build_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def _state_vocabulary() -> models.BPE:
-    """Specials, 256 bytes, then one left-to-right chain of merges a word.
-
-    A trainer numbers its pieces differently in every process; two of these are equal.
-    """
-    pieces = [*SPECIALS, *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    vocabulary = {piece: number for number, piece in enumerate(pieces)}
-    merges: dict[tuple[str, str], None] = {}
-    for word in _list_words():
-        head = word[0]
-        for letter in word[1:]:
-            merges.setdefault((head, letter))
-            head += letter
-            vocabulary.setdefault(head, len(vocabulary))
-    return models.BPE(vocab=vocabulary, merges=list(merges))
-
-
-def _list_words() -> list[str]:
-    """Every word of prompt and answers as byte-level BPE spells it: a space in front is `Ġ`."""
-    texts = [
-        PROMPT.replace(IMAGE, ""),
-        f" {OTHER_PROMPT_ANSWER}",
-        *(f" {scene.caption}" for scene in SCENES),
-    ]
-    words = [word.replace(" ", "Ġ") for text in texts for word in re.findall(r" ?[A-Za-z]+", text)]
-    return list(dict.fromkeys(words))
+def _list_texts() -> list[str]:
+    """All that is asked and answered, with the spaces that stand in front."""
+    captions = [f" {scene.caption}" for scene in SCENES]
+    return [PROMPT.replace(IMAGE, ""), f" {OTHER_PROMPT_ANSWER}", *captions]

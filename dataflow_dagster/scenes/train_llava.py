@@ -72,11 +72,11 @@ def _measure_loss(model: LlavaForConditionalGeneration, pixels: Tensor, rows: Ro
     logits = model(input_ids=rows.inputs, pixel_values=pixels).logits
     answered = rows.labels != NO_LABEL
     labels = rows.labels[answered]
-    penalised = penalise(logits[answered], _mark_used(rows.inputs, logits.shape[-1])[answered])
+    penalised = penalise(logits[answered], mark_used(rows.inputs, logits.shape[-1])[answered])
     return 0.5 * cross_entropy(logits[answered], labels) + 0.5 * cross_entropy(penalised, labels)
 
 
-def _mark_used(inputs: Tensor, vocabulary: int) -> Tensor:
+def mark_used(inputs: Tensor, vocabulary: int) -> Tensor:
     """Which tokens stand at or before each place, (rows, length, vocabulary)."""
     return one_hot(inputs, vocabulary).cumsum(1) > 0
 

@@ -11,8 +11,9 @@ import torch
 import yaml
 from PIL import Image
 
+from dataflow_dagster.scenes.__main__ import main
 from dataflow_dagster.schema.loading import load_pipeline
-from dataflow_dagster_tests.docs.reading import DOCS, blocks
+from dataflow_dagster_tests.docs.reading import DOCS, ROOT, blocks
 from dataflow_dagster_tests.engines.checkpoints.video import cogvideox, cogvideox_i2v
 from dataflow_dagster_tests.engines.checkpoints.vision_language import qwen2_vl
 from dataflow_dagster_tests.media.clips_made import write_video
@@ -21,7 +22,7 @@ from dataflow_dagster_tests.toys.pipelines import read_rows, write_rows
 from dataflow_dagster_tests.toys.runs import materialize
 
 PAGE = DOCS / "clips.md"
-CAPTION, MAKE, MOVE = blocks(PAGE, "yaml")
+CAPTION, KNOWN, MAKE, MOVE = blocks(PAGE, "yaml")
 CLIP = {"height": 64, "width": 64, "num_frames": 9, "num_inference_steps": 2}
 
 Small = Mapping[str, Mapping[str, Any]]
@@ -76,6 +77,17 @@ def test_clips_get_captions_and_tell_which_frames_were_seen(place: Path, small: 
     assert {key: whole[key] for key in same} == {key: shown[key] for key in same}
     assert whole["frame_times"][:3] == shown["frame_times"]
     assert 0.2 <= min(cut["frame_times"]) < max(cut["frame_times"]) <= 0.6
+
+
+@pytest.mark.slow
+def test_moving_scenes_are_told_as_they_are(place: Path) -> None:
+    require("torchvision", "transformers needs torchvision for clips")
+    (command,) = (block for block in blocks(PAGE, "bash") if ".scenes clips" in block)
+    main(command.split()[3:])
+    (place / "data").symlink_to(ROOT / "data")
+    known: Small = {"QwenVLCaptioner": {"backend": "transformers", "temperature": 0}}
+    rows = run(place, KNOWN, known)
+    assert sum(row["text"] == row["truth"] for row in rows) >= len(rows) - 1
 
 
 @pytest.mark.slow
