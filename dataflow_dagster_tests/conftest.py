@@ -16,6 +16,11 @@ def children() -> Children:
 @pytest.fixture
 def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     """The toys under the step type ``Toy``, for one test."""
+    register_toys(monkeypatch)
+
+
+def register_toys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The toys under the step type ``Toy``, until the patches are undone."""
     monkeypatch.setattr(registry, "_MODELS", {**registry.models()})
     monkeypatch.setattr(registry, "_ALIASES", {**registry._ALIASES})  # noqa: SLF001  # restored
     for toy in (Filmer, Namer, Painter, Shouter, Wanderer, Watcher):

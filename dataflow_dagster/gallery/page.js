@@ -74,7 +74,7 @@ function draw() {
   cards.replaceChildren(...found.slice(0, shown).map(card));
   document.getElementById("none").hidden = found.length > 0;
   const here = document.getElementById("here");
-  here.textContent = found.length === rows.length && !said ? "" : `${found.length} found`;
+  here.textContent = found.length === rows.length && !said ? "" : `· ${found.length} found`;
   const more = document.getElementById("more");
   const failedLeft = wanted !== "ok" && chunk < page.chunks.length;
   more.hidden = found.length <= shown && !failedLeft;

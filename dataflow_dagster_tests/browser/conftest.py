@@ -29,7 +29,7 @@ from dataflow_dagster_tests.toys.pipelines import (
 from dataflow_dagster_tests.toys.process import environment
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -139,17 +139,24 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture(scope="module")
-def page(site: Site) -> "Iterator[Page]":
-    """One tab of a headless Chromium, as wide as a desk's screen."""
+def chromium() -> "Iterator[Browser]":
+    """A headless Chromium; while it is open nothing else in this process may run a loop."""
     require("playwright.sync_api", "pip install -e '.[test]'")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
-        page = browser.new_page(base_url=site.url, viewport={"width": 1400, "height": 900})
-        page.set_default_timeout(20_000)
-        yield page
+        yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(site: Site, chromium: "Browser") -> "Iterator[Page]":
+    """One tab, as wide as a desk's screen."""
+    page = chromium.new_page(base_url=site.url, viewport={"width": 1400, "height": 900})
+    page.set_default_timeout(20_000)
+    yield page
+    page.close()
 
 
 def _chromium() -> str:
@@ -161,11 +168,11 @@ def _chromium() -> str:
 
 
 @pytest.fixture
-def shoot(page: "Page") -> Callable[[str], None]:
-    """Writes what the tab shows as ``<name>.png``, where ``DATAFLOW_SCREENSHOTS`` is a folder."""
+def shoot() -> "Callable[[Page, str], None]":
+    """Writes what a tab shows as ``<name>.png``, where ``DATAFLOW_SCREENSHOTS`` is a folder."""
     folder = os.environ.get("DATAFLOW_SCREENSHOTS")
 
-    def write(name: str) -> None:
+    def write(page: "Page", name: str) -> None:
         if folder is not None:
             page.screenshot(path=Path(folder) / f"{name}.png")
 

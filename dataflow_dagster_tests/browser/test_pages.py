@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-Shoot = Callable[[str], None]
+Shoot = Callable[["Page", str], None]
 
 KEYS = [shard_key(part, 3) for part in range(3)]
 ASSETS = ("raw_meta", "captions", "generated_images", "results")
@@ -69,7 +69,7 @@ def test_the_group_shows_the_lineage_of_all_assets(page: "Page", shoot: Shoot) -
     page.get_by_text("100% filled").nth(3).wait_for()
     page.get_by_text("4 / 4 Passed").wait_for()
     page.get_by_text("2 / 4 Passed").wait_for()  # the painter's pictures are blank, and some equal
-    shoot("lineage")
+    shoot(page, "lineage")
 
 
 @pytest.mark.usefixtures("materialized")
@@ -83,7 +83,7 @@ def test_a_partition_shows_its_numbers_and_thumbnails(
     thumbnail = page.get_by_role("dialog").locator('img[src^="data:image/jpeg;base64,"]').first
     thumbnail.wait_for()
     assert thumbnail.evaluate("img => img.complete && img.naturalWidth > 0")
-    shoot(f"thumbnails_{asset}")
+    shoot(page, f"thumbnails_{asset}")
 
 
 @pytest.mark.usefixtures("materialized")
@@ -92,7 +92,7 @@ def test_the_partitions_page_lists_the_shards(page: "Page", shoot: Shoot) -> Non
     page.get_by_text("Materialized (3)").wait_for()
     for key in KEYS:
         page.get_by_text(key).first.wait_for()
-    shoot("partitions")
+    shoot(page, "partitions")
 
 
 @pytest.mark.usefixtures("materialized")
@@ -102,7 +102,7 @@ def test_the_checks_page_has_a_verdict_of_each_check(page: "Page", shoot: Shoot)
         page.get_by_text(check, exact=True).first.wait_for()
     page.get_by_text("10 of 10 rows are here, each in its place").wait_for()
     page.get_by_text("Succeeded", exact=True).nth(3).wait_for()
-    shoot("checks")
+    shoot(page, "checks")
 
 
 @pytest.mark.usefixtures("materialized")
@@ -110,7 +110,7 @@ def test_the_overview_tells_the_model_and_the_line_of_its_step(page: "Page", sho
     page.goto("/assets/demo/captions")
     page.get_by_text("Toy Namer: Names the colour of a picture.").wait_for()
     page.get_by_text(re.compile(r"demo\.yaml:\d+")).first.wait_for()
-    shoot("overview")
+    shoot(page, "overview")
 
 
 def test_the_sensor_of_a_watched_file_ticks_and_its_run_succeeds(
@@ -124,7 +124,7 @@ def test_the_sensor_of_a_watched_file_ticks_and_its_run_succeeds(
     page.goto(SENSOR)
     page.get_by_text("1 run requested").first.wait_for()
     page.get_by_text("~5 sec").wait_for()
-    shoot("sensor")
+    shoot(page, "sensor")
     shards = sorted((materialized.folder / "texts/out/result").glob("*.jsonl"))
     texts = [row["text"] for path in shards for row in read_rows(path)]
     assert texts == [row["text"].upper() for row in text_rows(10)]

@@ -22,7 +22,7 @@ from dataflow_dagster.schema.loading import load_pipeline
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster_tests.docs.reading import DOCS, ROOT, blocks
 from dataflow_dagster_tests.engines.api_server import ApiServer
-from dataflow_dagster_tests.toys.pipelines import read_rows
+from dataflow_dagster_tests.toys.pipelines import NAME, picture_rows, read_rows
 from dataflow_dagster_tests.toys.process import run_python
 from dataflow_dagster_tests.toys.runs import materialize
 
@@ -95,6 +95,19 @@ def small(place: Path, block: str, name: str = "page") -> PipelineSpec:
     return load_pipeline(path)
 
 
+def coloured(place: Path, block: str, name: str, pictures: int) -> PipelineSpec:
+    """The page's pipeline, as one that names the colour of so many pictures: in no time."""
+    document: dict[str, Any] = yaml.safe_load(block)
+    document["steps"] = [NAME]
+    shutil.rmtree(place / "photos")
+    picture_rows(place / "photos", pictures)
+    for number in range(pictures):
+        (place / f"photos/{number}.png").rename(place / f"photos/scene-{number + 1:03d}.png")
+    path = place / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return load_pipeline(path)
+
+
 def commands_of(page: Path) -> list[list[str]]:
     """Arguments of our command line, in the order of the page."""
     lines = [line for block in blocks(page, "bash") for line in block.splitlines()]
@@ -110,7 +123,7 @@ def tell(arguments: list[str]) -> str:
 
 
 def results(of: PipelineSpec) -> list[Row]:
-    files = sorted(Path(of.save_folder).rglob("result*.jsonl" if of.shards is None else "0*.jsonl"))
+    files = sorted(Path(of.save_folder).rglob("0*.jsonl" if of.is_sharded else "result*.jsonl"))
     return [row for file in files if "errors" not in file.parts for row in read_rows(file)]
 
 
@@ -170,12 +183,13 @@ def test_bad_rows_are_told_as_shown(place: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("toys")
 def test_failed_rows_alone_are_tried_again_and_what_is_left_over_is_cleaned(place: Path) -> None:
     block, _ = blocks(DOCS / "bad-rows.md", "yaml")
     *_, retry, _, clean = commands_of(DOCS / "bad-rows.md")
     table = "id,image\n1,scene-001.png\n2,scene-002.png\n3,gone.png\n"
     (place / "photos.csv").write_text(table)
-    of = small(place, block, "broken")
+    of = coloured(place, block, "broken", 4)
     assert materialize(of).success
     shutil.copy(place / "photos/scene-003.png", place / "photos/gone.png")
     (place / "photos.csv").write_text(table + "4,scene-004.png\n")
@@ -183,10 +197,12 @@ def test_failed_rows_alone_are_tried_again_and_what_is_left_over_is_cleaned(plac
     assert ["dataflow_error" in row for row in results(of)] == [False] * 3
     assert materialize(of, recompute=True).success
     assert len(results(of)) == 4
-    assert materialize(small(place, block + "shards: 2\n", "broken"), shards=[0, 1]).success
-    whole = place / "work/broken/step_1_ImageCaptioner_LLaVACaptioner/result.jsonl"
+    split = coloured(place, block + "shards: 2\n", "broken", 4)
+    assert materialize(split, shards=[0, 1]).success
+    whole = place / "work/broken/step_1_Toy_Namer/result.jsonl"
     assert whole.exists()
-    assert "removed" in tell([*clean, "--yes"])
+    cleaned = CliRunner().invoke(main, [*clean, "--yes"])
+    assert (cleaned.exit_code, "removed" in cleaned.stdout) == (0, True), cleaned.output
     assert not whole.exists()
 
 
@@ -222,6 +238,27 @@ def test_a_watched_folder_makes_partitions_that_are_run(place: Path, tmp_path: P
         assert job.execute_in_process(instance=instance, tags=dict(request.tags)).success
         assert repository.get_job("photos_register").execute_in_process(instance=instance).success
     assert len(read_rows(place / "results/photos/result/00000-scene-001.jsonl")) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("toys")
+def test_a_watched_folder_is_run_by_hand_by_the_commands_shown(place: Path) -> None:
+    page = DOCS / "watch-a-folder.md"
+    (block,) = blocks(page, "yaml")
+    of = coloured(place, block.replace("1000", "4"), "photos", 6)
+    everything, one, both = commands_of(page)
+    texts = ["a red", "a green", "a blue", "a red", "a green", "a blue"]
+    tell(everything)
+    assert [row["text"] for row in results(of)] == texts
+    first, second = sorted((place / "results/photos/result").glob("*.jsonl"))
+    assert one[-1] == first.stem
+    assert both[-1] == f"{first.stem}...{second.stem}"
+    first.unlink()
+    second.unlink()
+    tell(one)
+    assert (first.exists(), second.exists()) == (True, False)
+    tell(both)
+    assert [row["text"] for row in results(of)] == texts
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,40 @@ def test_eager_assets_follow_what_lies_above_them(
         for asset in ("raw_meta", "texts", "results")
     }
     assert asked == {"raw_meta": 0, "texts": 1, "results": 1}
+
+
+@pytest.mark.parametrize(("keys", "each"), [({}, 1), ({"shards": 3}, 3)])
+def test_on_cron_asks_for_all_assets_once_at_its_times(
+    tmp_path: Path, instance: dg.DagsterInstance, keys: dict[str, int], each: int
+) -> None:
+    of = pipeline(
+        tmp_path, [SHOUT], automation={"on_cron": "0 2 * * *"}, timezone="Europe/Berlin", **keys
+    )
+    definitions = pipeline_definitions(of)
+    cursor, asked = None, list[int]()
+    for hour, minute in ((0, 30), (0, 59), (1, 1), (1, 2)):  # 1:00 UTC is 2:00 in a winter's Berlin
+        told = dg.evaluate_automation_conditions(
+            definitions,
+            instance,
+            cursor=cursor,
+            evaluation_time=datetime(2026, 1, 5, hour, minute, tzinfo=UTC),
+        )
+        cursor = told.cursor
+        asked.append(told.total_requested)
+    assert asked == [0, 0, 3 * each, 0]
+
+
+def test_eager_shards_follow_theirs_alone(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    of = pipeline(tmp_path, [SHOUT], automation="eager", shards=3, rows=text_rows(6))
+    definitions = pipeline_definitions(of)
+    first = dg.evaluate_automation_conditions(definitions, instance)
+    assert materialize(of, instance=instance, shards=(0, 2)).success
+    second = dg.evaluate_automation_conditions(definitions, instance, cursor=first.cursor)
+    one = shard_keys(of)[1]
+    assert materialize(of, instance=instance, partition_key=one, assets=["raw_meta"]).success
+    third = dg.evaluate_automation_conditions(definitions, instance, cursor=second.cursor)
+    texts = dg.AssetKey(["demo", "texts"])
+    assert third.get_requested_partitions(texts) == {one}
 
 
 def test_what_was_asked_for_is_on_and_nothing_else_is_there(tmp_path: Path) -> None:

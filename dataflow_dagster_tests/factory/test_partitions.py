@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -12,7 +13,8 @@ from dataflow_dagster.factory.partitions import (
     shard_keys,
     stretches,
 )
-from dataflow_dagster_tests.toys.pipelines import SHOUT, pipeline, text_rows, write_rows
+from dataflow_dagster_tests.toys.pipelines import SHOUT, pipeline, read_rows, text_rows, write_rows
+from dataflow_dagster_tests.toys.process import run_python
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -70,6 +72,29 @@ def test_files_are_partitions_of_every_instance_that_asks(
         assert other.get_dynamic_partitions("demo_files") == ["00000-a", "00001-b"]
     assert instance.get_dynamic_partitions("demo_files") == ["00000-a", "00001-b"]
     assert isinstance(partitions_of(of), dg.DynamicPartitionsDefinition)
+
+
+@pytest.mark.slow
+def test_dagsters_own_command_takes_one_shard_of_files(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    for name in "ab":
+        write_rows(tmp_path / f"in/{name}.jsonl", [{"id": name, "text": name}])
+    keys: dict[str, Any] = {"files_per_shard": 1, "shards_per_run": 1}
+    of = pipeline(tmp_path, [SHOUT], meta_path=str(tmp_path / "in"), **keys)
+    register_shards(of, instance)
+    (tmp_path / "home/dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    done = run_python(
+        tmp_path,
+        *("-m", "dagster", "asset", "materialize", "-m", "dataflow_dagster.definitions"),
+        *("--select", "group:demo", "--partition", "00001-b"),
+        extra={"DAGSTER_HOME": str(tmp_path / "home"), "DATAFLOW_PIPELINES": str(of.path)},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    (row,) = read_rows(tmp_path / "demo/out/result/00001-b.jsonl")
+    assert (row["id"], row["text"]) == ("b", "B")
+    results = dg.AssetKey(["demo", "results"])
+    assert instance.get_materialized_partitions(results) == {"00001-b"}
 
 
 def test_one_run_takes_all_shards_unless_the_yaml_bounds_it(tmp_path: Path) -> None:
