@@ -22,7 +22,7 @@ ODD = ("one", "unlike", "turned", "odd", "deep", "long", "short")
 def odd_clips(folder: Path) -> None:
     """Clips that are whole, if strange: all but `one` have 30 frames."""
     write_video(folder / "one.mp4", 1)
-    write_video(folder / "unlike.mp4", 30, time_ms=lambda number: number * number)
+    write_video(folder / "unlike.mp4", 30, time_ms=lambda number: number * (20 + number))
     write_video(folder / "turned.mp4", 30, rotation=90)
     write_video(folder / "odd.mp4", 30, size=(127, 63), pixel_format="yuv444p")
     write_video(folder / "deep.mp4", 30, pixel_format="yuv420p10le")
