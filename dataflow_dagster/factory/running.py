@@ -32,7 +32,7 @@ from dataflow_dagster.rows import fingerprint
 from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.shards.catalogue import UnknownShardError
-from dataflow_dagster.steps.layout import Layout
+from dataflow_dagster.steps.layout import RAW_META, Layout
 from dataflow_dagster.steps.shard_run import HopelessStepError
 from dataflow_dagster.stores import mirrors
 
@@ -103,8 +103,7 @@ class Materialization:
         done: list[Done] = []
         try:
             ready = self.pipeline.with_environment(os.environ)
-            mirrors.forget()
-            mirrors.check(Layout(ready).folder(self.asset))
+            _check_stores(Layout(ready), self.asset)
             story = Story(ready, AssetChecks(context.asset_key, ready, self.asset), sources)
             job = self._job(context, ready, options, sources, report)
             record = Record(context, story) if len(job.keys) > 1 else None
@@ -157,6 +156,18 @@ def _result(story: Story, done: list[Done]) -> dg.MaterializeResult[Any]:
         data_version=dg.DataVersion(manifest.data_version),
         check_results=verdicts,
     )
+
+
+def _check_stores(layout: Layout, asset: str) -> None:
+    """Hold that what is to be written can be; the first step asks for what the last one writes.
+
+    Raises:
+        StoreError: It cannot, and why.
+    """
+    mirrors.forget()
+    mirrors.check(layout.folder(asset))
+    if asset == RAW_META:
+        mirrors.check(layout.save_folder)
 
 
 def _partition_keys(context: dg.AssetExecutionContext) -> Sequence[str | None]:

@@ -54,8 +54,11 @@ class Mirror:
         """Tells this copy from those of other machines."""
         path = self.root / ".id"
         self.root.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError), path.open("x") as file:
-            file.write(uuid4().hex)
+        own = self.root / f".id.{uuid4().hex}"
+        own.write_text(own.suffix)
+        with suppress(FileExistsError):  # whole, and the first one's
+            path.hardlink_to(own)
+        own.unlink()
         return path.read_text()
 
     def address(self, path: Path) -> str:
@@ -96,8 +99,9 @@ class Mirror:
         known = self._folders.get(path)
         if known is not None and known.holds:
             return known.found
-        for stem in [stem for stem in self._stems if stem.parent == path]:
-            del self._stems[stem]
+        for stem in list(self._stems):  # other threads put, and send, meanwhile
+            if stem.parent == path:
+                self._stems.pop(stem, None)
         found = self.store.objects(self._name(path))
         self._folders[path] = _Look(time.monotonic(), found)
         return found

@@ -12,6 +12,7 @@ from dataflow_dagster.ledger.part import PartWriter
 from dataflow_dagster.steps.layout import Layout
 from dataflow_dagster_tests.steps import probes
 from dataflow_dagster_tests.steps.driving import Ground, files, many, step
+from dataflow_dagster_tests.toys.pipelines import FILM
 
 
 @pytest.fixture(autouse=True)
@@ -142,3 +143,31 @@ def test_folders_that_are_no_steps_and_hold_the_source_stay(ground: Ground) -> N
     ground.run(*STEPS)
     clean(ground, *STEPS)
     assert all(path.exists() for path in [*kept, source / "rows.jsonl"])
+
+
+@pytest.mark.usefixtures("toys")
+def test_clips_that_rows_name_stay(ground: Ground) -> None:
+    ground.run(FILM)
+    before = names(ground.folder)
+    assert clean(ground, FILM).output.endswith("0  bytes in 0 files\n")
+    ground.rows({"id": 0, "text": "t0"})
+    ground.run(FILM)
+    assert clean(ground, FILM).output.count("that no row names") == 22
+    kept = {name for name in names(ground.folder) if name.endswith(".mp4")}
+    assert len(kept) == 2
+    assert kept < before
+
+
+def test_what_another_split_left_beside_the_results_goes(ground: Ground) -> None:
+    ground.run(step("Upper", refuses=["t3"]), shards=2)
+    for name in ("gallery/00000-of-00002.html", "gallery/00000-of-00002_failed/00001.js"):
+        page = ground.folder / "out" / name
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text("old")
+    own = ground.folder / "out/errors/notes.txt"
+    own.write_text("the user's own")
+    ground.run(step("Upper"))
+    done = clean(ground, step("Upper"))
+    assert done.exit_code == 0, done.output
+    left = {name for name in names(ground.folder / "out") if not name.endswith(".manifest.json")}
+    assert left == {"result.jsonl", "errors/notes.txt"}

@@ -206,7 +206,7 @@ def test_dynamic_shards_are_known_to_all_machines(
 def test_a_store_that_refuses_is_told_as_the_step_begins(
     tmp_path: Path, s3: Any, machines: Machines
 ) -> None:
-    of = captioned(tmp_path, **{**STORE, "base_folder": "s3://none/base"})
-    result = materialize(of)
-    assert failure_of(result, "demo__raw_meta").startswith("StoreError: s3://none/base/")
-    assert not list(mirrors.local("s3://none/base").rglob("*.json"))
+    for key in STORE:
+        result = materialize(captioned(tmp_path, **{**STORE, key: "s3://none/x"}))
+        assert failure_of(result, "demo__raw_meta").startswith("StoreError: s3://none/x/")
+    assert not list(mirrors.local("s3://none/x").rglob("*.json"))
