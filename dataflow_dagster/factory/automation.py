@@ -1,7 +1,7 @@
 """When a pipeline runs by itself: its schedule, and what Dagster's automation goes by."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import (
@@ -15,8 +15,11 @@ from dataflow_dagster.factory.partitions import (
     shard_keys,
     stretches,
 )
+from dataflow_dagster.factory.watching import ENDED
 from dataflow_dagster.schema.pipeline import OnCron, PipelineSpec
 from dataflow_dagster.steps.layout import RESULTS
+
+UNFINISHED: Final = frozenset(dg.DagsterRunStatus) - ENDED
 
 
 def condition_of(pipeline: PipelineSpec) -> "dg.AutomationCondition[Any] | None":
@@ -42,11 +45,13 @@ def automation_sensor(pipeline: PipelineSpec) -> dg.AutomationConditionSensorDef
 def schedule_of(pipeline: PipelineSpec, job: AssetJob) -> dg.ScheduleDefinition:
     """``<name>_schedule``: all rows, or new files and those whose shard is not done.
 
-    Shards that are done already are told from their manifest, and cost next to nothing.
+    Shards that are done already are told from their manifest, and cost next to nothing. While a
+    run of an earlier time is at work none is begun: it would be on the same shards.
     """
+    name = f"{pipeline.name}_schedule"
 
     @dg.schedule(
-        name=f"{pipeline.name}_schedule",
+        name=name,
         job=job,
         cron_schedule=pipeline.schedule or "",
         execution_timezone=pipeline.timezone or "UTC",
@@ -54,6 +59,8 @@ def schedule_of(pipeline: PipelineSpec, job: AssetJob) -> dg.ScheduleDefinition:
         description=f"Runs {pipeline.path}",
     )
     def scheduled(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+        if at_work := _at_work(name, context.instance):
+            return dg.SkipReason(f"{at_work} runs of an earlier time are at work")
         at = context.scheduled_execution_time.isoformat()
         runs = [
             dg.RunRequest(run_key=f"{at}:{tags.get(RANGE_START, '')}", tags=tags)
@@ -62,6 +69,12 @@ def schedule_of(pipeline: PipelineSpec, job: AssetJob) -> dg.ScheduleDefinition:
         return runs or dg.SkipReason("every shard is done")
 
     return scheduled
+
+
+def _at_work(schedule: str, instance: dg.DagsterInstance) -> int:
+    """How many runs that a schedule began have not ended."""
+    begun = dg.RunsFilter(tags={"dagster/schedule_name": schedule}, statuses=list(UNFINISHED))
+    return instance.get_runs_count(begun)
 
 
 def _due(pipeline: PipelineSpec, instance: dg.DagsterInstance) -> Iterator[dict[str, str]]:

@@ -168,7 +168,7 @@ class _Look:
                 statuses[0] == dg.DagsterRunStatus.FAILURE and len(statuses) < ATTEMPTS
             ):
                 again.append(self._request(run, len(statuses)))
-            elif statuses[0] not in _ENDED:
+            elif statuses[0] not in ENDED:
                 at_work += 1
         return again, at_work
 
@@ -181,7 +181,7 @@ class _Look:
         self._memory.asked, self._memory.id, self._memory.given = [], "", {}
 
 
-_ENDED: Final = frozenset(
+ENDED: Final = frozenset(
     {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 )
 

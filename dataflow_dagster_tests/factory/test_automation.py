@@ -53,6 +53,19 @@ def test_a_schedule_takes_new_files_in_and_leaves_done_ones(
     assert _due(of, instance) == [range_tags(["00001-a"])]
 
 
+def test_a_schedule_begins_nothing_while_an_earlier_run_of_it_is_at_work(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    of = pipeline(tmp_path, [SHOUT], schedule="@daily")
+    for status, due in (
+        (dg.DagsterRunStatus.FAILURE, [{}]),
+        (dg.DagsterRunStatus.STARTED, []),
+    ):
+        tags = {"dagster/schedule_name": "demo_schedule"}
+        instance.add_run(dg.DagsterRun("demo_pipeline", status=status, tags=tags))
+        assert _due(of, instance) == due
+
+
 def test_eager_assets_follow_what_lies_above_them(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
