@@ -25,6 +25,7 @@ from dataflow_dagster_tests.toys.pipelines import (
     text_rows,
     with_config,
     write_pipeline,
+    write_rows,
 )
 from dataflow_dagster_tests.toys.process import environment
 
@@ -75,7 +76,7 @@ def wait_for(holds: Callable[[], bool], seconds: float) -> None:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Pictures that are captioned and drawn in three shards, and texts that are watched."""
+    """Pictures that are captioned and drawn, texts that are watched, files taken by the clock."""
     folder = tmp_path_factory.mktemp("site")
     with socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -101,7 +102,7 @@ def _environment(folder: Path) -> dict[str, str]:
     home = folder / "home"
     home.mkdir()
     (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
-    files = [_drawn(folder), _watched(folder)]
+    files = [_drawn(folder), _watched(folder), _by_the_clock(folder)]
     extra = {"DAGSTER_HOME": str(home), "DATAFLOW_PIPELINES": os.pathsep.join(map(str, files))}
     return environment(folder, extra)
 
@@ -121,6 +122,21 @@ def _watched(folder: Path) -> Path:
     file = write_pipeline(folder, [SHOUT], name="texts", rows=text_rows(10), shards=3, watch=5)
     os.utime(folder / "texts/in.jsonl", (0, 0))  # long since whole: run at the first look
     return file
+
+
+def _by_the_clock(folder: Path) -> Path:
+    """Three files, of which a run takes two; one row is bad."""
+    for name, text in (("a", "good"), ("b", "bad"), ("c", "good")):
+        write_rows(folder / f"files/in/{name}.jsonl", [{"id": name, "text": text}])
+    return write_pipeline(
+        folder,
+        [SHOUT],
+        name="files",
+        meta_path=str(folder / "files/in"),
+        files_per_shard=1,
+        shards_per_run=2,
+        schedule="* * * * *",
+    )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

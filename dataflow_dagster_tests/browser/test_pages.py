@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dataflow_dagster.factory.partitions import shard_key
+from dataflow_dagster.factory.partitions import RANGE_START, shard_key
 from dataflow_dagster_tests.browser.conftest import Site, wait_for
 from dataflow_dagster_tests.toys.pipelines import read_rows, text_rows
 
@@ -18,9 +18,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Shoot = Callable[["Page", str], None]
 
 KEYS = [shard_key(part, 3) for part in range(3)]
+FILES = ["00000-a", "00001-b", "00002-c"]
 ASSETS = ("raw_meta", "captions", "generated_images", "results")
-GROUP = "/locations/dataflow_dagster.definitions/asset-groups/demo"
-SENSOR = "/locations/dataflow_dagster.definitions/sensors/texts_watch"
+LOCATION = "/locations/dataflow_dagster.definitions"
+GROUPS = LOCATION + "/asset-groups"
+SENSOR = LOCATION + "/sensors/texts_watch"
+SCHEDULE = LOCATION + "/schedules/files_schedule"
+ENDED = re.compile("COMPLETED|FAILED|CANCELED")
 BACKFILLS = "{ partitionBackfillsOrError { ... on PartitionBackfills { results { id status } } } }"
 RUNS = "{ runsOrError { ... on Runs { results { status tags { key value } } } } }"
 
@@ -34,18 +38,27 @@ def backfills(site: Site) -> list[dict[str, Any]]:
     return site.ask(BACKFILLS)["partitionBackfillsOrError"]["results"]
 
 
-@pytest.fixture(scope="module")
-def materialized(site: Site, page: "Page") -> Site:
-    """All shards of all assets, by a person's clicks."""
-    page.goto(GROUP)
-    page.get_by_role("button", name="Skip").click()  # "Join the Dagster community"
+def backfill_all(site: Site, page: "Page") -> None:
+    """All partitions of the group that the tab shows, by a person's clicks."""
+    known = {each["id"] for each in backfills(site)}
+
+    def has_ended() -> bool:
+        new = [each for each in backfills(site) if each["id"] not in known]
+        return bool(new) and ENDED.match(new[0]["status"]) is not None
+
     page.get_by_role("button", name="Materialize all").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="All", exact=True).click()
     dialog.get_by_role("button", name="Launch backfill").click()
-    wait_for(lambda: bool(backfills(site)), 30)
-    ended = re.compile("COMPLETED|FAILED|CANCELED")
-    wait_for(lambda: ended.match(backfills(site)[0]["status"]) is not None, 150)
+    wait_for(has_ended, 180)
+
+
+@pytest.fixture(scope="module")
+def materialized(site: Site, page: "Page") -> Site:
+    """All shards of all assets of ``demo``."""
+    page.goto(GROUPS + "/demo")
+    page.get_by_role("button", name="Skip").click()  # "Join the Dagster community"
+    backfill_all(site, page)
     return site
 
 
@@ -63,7 +76,7 @@ def test_materializing_all_shards_by_a_click_is_one_run_and_leaves_all_rows(
 
 @pytest.mark.usefixtures("materialized")
 def test_the_group_shows_the_lineage_of_all_assets(page: "Page", shoot: Shoot) -> None:
-    page.goto(GROUP)
+    page.goto(GROUPS + "/demo")
     for asset in ASSETS:
         page.get_by_text(asset, exact=True).first.wait_for()
     page.get_by_text("100% filled").nth(3).wait_for()
@@ -128,3 +141,47 @@ def test_the_sensor_of_a_watched_file_ticks_and_its_run_succeeds(
     shards = sorted((materialized.folder / "texts/out/result").glob("*.jsonl"))
     texts = [row["text"] for path in shards for row in read_rows(path)]
     assert texts == [row["text"].upper() for row in text_rows(10)]
+
+
+@pytest.mark.usefixtures("materialized")
+def test_the_backfills_page_lists_it_with_its_shards_and_how_it_ended(
+    page: "Page", shoot: Shoot
+) -> None:
+    page.goto("/runs?view=backfills")
+    page.get_by_text("3 partitions").wait_for()
+    page.get_by_text("Success", exact=True).first.wait_for()
+    shoot(page, "backfills")
+
+
+def test_the_daemon_runs_the_schedule_which_takes_new_files_in(
+    materialized: Site, page: "Page", shoot: Shoot
+) -> None:
+    def has_run() -> bool:
+        runs = tagged_runs(materialized, "dagster/schedule_name")
+        return [run["status"] for run in runs] == ["SUCCESS", "SUCCESS"]
+
+    wait_for(has_run, 150)  # it ticks each minute
+    page.goto(SCHEDULE)
+    page.get_by_text("2 runs requested").first.wait_for()
+    shoot(page, "schedule")
+    shards = sorted((materialized.folder / "files/out/result").glob("*.jsonl"))
+    assert [path.stem for path in shards] == FILES
+    assert [read_rows(path)[0]["text"] for path in shards] == ["GOOD", "bad", "GOOD"]
+
+
+def test_shards_of_files_are_backfilled_from_the_ui_and_a_bad_one_says_why(
+    materialized: Site, page: "Page", shoot: Shoot
+) -> None:
+    page.goto(GROUPS + "/files")
+    backfill_all(materialized, page)
+    assert {each["status"] for each in backfills(materialized)} == {"COMPLETED_SUCCESS"}
+    begun = [
+        {tag["key"]: tag["value"] for tag in run["tags"]}[RANGE_START]
+        for run in tagged_runs(materialized, "dagster/backfill")
+    ]
+    assert set(begun) == {FILES[0], FILES[2], KEYS[0]}
+    assert len(begun) == 3
+    page.goto(f"/assets/files/texts?view=partitions&partition={FILES[1]}")
+    page.get_by_text("bad is bad").wait_for()
+    page.get_by_text("1 of 1 rows failed here (bad_text: 1)").wait_for()
+    shoot(page, "failed_row")
