@@ -36,6 +36,7 @@ TEXT: dict[str, object] = {
 
 LOCAL: dict[str, object] = {
     "download_dir": None,
+    "quantization": None,
     "prompt": "",
     "chat_template": False,
     "temperature": 0.75,
