@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
-from dataflow_dagster.engines.api_providers import Endpoint, find_endpoint
-from dataflow_dagster.engines.api_retries import Patience
-from dataflow_dagster.engines.openai import ApiSettings, find_engine
+from dataflow_dagster.engines.openai.client import ApiSettings, find_engine
+from dataflow_dagster.engines.openai.providers import Endpoint, find_endpoint
+from dataflow_dagster.engines.openai.retries import Patience
 from dataflow_dagster.engines.session import Engine
 from dataflow_dagster.models.declaration import Model
 

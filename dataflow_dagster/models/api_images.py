@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from dataflow_dagster.engines.openai_images import open_images
+from dataflow_dagster.engines.openai.images import open_images
 from dataflow_dagster.engines.session import Engine, Request, Session
 from dataflow_dagster.models.api import ApiModel, ModelName
 from dataflow_dagster.models.declaration import Given

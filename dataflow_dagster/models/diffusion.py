@@ -7,11 +7,10 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from dataflow_dagster.engines import diffusers
 from dataflow_dagster.engines.checkpoint import check_model_path, revision
 from dataflow_dagster.engines.choice import choose
-from dataflow_dagster.engines.diffusers import DrawingSettings
-from dataflow_dagster.engines.diffusers_speed import Speed
+from dataflow_dagster.engines.diffusers.pictures import DrawingSettings, open_session
+from dataflow_dagster.engines.diffusers.speed import Speed
 from dataflow_dagster.engines.session import Engine, Request, Session
 from dataflow_dagster.models.declaration import Given
 from dataflow_dagster.models.hub_model import HubModel, ModelPath
@@ -94,7 +93,7 @@ class DiffusionModel(HubModel):
         """See `Model.open`."""
         check_model_path(self.model_path)
         settings = replace(self._settings(), model_path=self.folder())
-        return diffusers.open_session(engine, settings)
+        return open_session(engine, settings)
 
     def key_settings(self) -> dict[str, Any]:
         """See `Model.key_settings`; the weights stand in it by what they are, not where."""

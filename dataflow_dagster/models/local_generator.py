@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from dataflow_dagster.engines import vllm
 from dataflow_dagster.engines.language import LanguageSettings, Sampling
 from dataflow_dagster.engines.session import Engine, Request, Session
-from dataflow_dagster.engines.text_checkpoint import open_transformers, render_text_chat
+from dataflow_dagster.engines.transformers.text import open_transformers, render_text_chat
+from dataflow_dagster.engines.vllm.session import open_session as open_vllm
 from dataflow_dagster.models.declaration import Given
 from dataflow_dagster.models.hub_model import ModelPath
 from dataflow_dagster.models.language_model import (
@@ -23,7 +23,7 @@ from dataflow_dagster.models.text_api import Stop
 from dataflow_dagster.models.text_generator import TextGenerator, text_of, under_prompt
 from dataflow_dagster.registry import register
 
-_OPENERS = {"vllm": vllm.open_session, "transformers": open_transformers}
+_OPENERS = {"vllm": open_vllm, "transformers": open_transformers}
 
 
 @register("TextGenerator")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from dataflow_dagster.engines.openai_chat import ChatSettings, open_chat
+from dataflow_dagster.engines.openai.chat import ChatSettings, open_chat
 from dataflow_dagster.engines.session import Engine, Request, Session
 from dataflow_dagster.models.api import ApiModel, ModelName, Temperature, TopP
 from dataflow_dagster.models.declaration import Given

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from dataflow_dagster.engines.diffusers_video import ClipSettings
+from dataflow_dagster.engines.diffusers.clips import ClipSettings
 from dataflow_dagster.models.hub_model import ModelPath
 from dataflow_dagster.models.video_generator import (
     Fps,

@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from dataflow_dagster.engines.chat_template import render_chat
 from dataflow_dagster.engines.frames import FramesTold
 from dataflow_dagster.engines.language import LanguageSettings
 from dataflow_dagster.engines.session import Engine, Request, Session
+from dataflow_dagster.engines.transformers.chat_template import render_chat
 from dataflow_dagster.media.frames import FrameChoice, read_frames
 from dataflow_dagster.models.declaration import Given
 from dataflow_dagster.models.image_captioner import MOST_UNLIKE_SIDES

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from dataflow_dagster.engines.checkpoint import check_model_path
 from dataflow_dagster.engines.choice import choose, choose_device
-from dataflow_dagster.engines.diffusers_speed import Speed
-from dataflow_dagster.engines.diffusers_video import ClipSettings
-from dataflow_dagster.engines.diffusers_video_model import open_session
+from dataflow_dagster.engines.diffusers.clip_model import open_session
+from dataflow_dagster.engines.diffusers.clips import ClipSettings
+from dataflow_dagster.engines.diffusers.speed import Speed
 from dataflow_dagster.engines.session import Engine, Request, Session
 from dataflow_dagster.media.pictures import read_picture
 from dataflow_dagster.models.declaration import Given

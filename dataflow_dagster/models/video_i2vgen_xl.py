@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from dataflow_dagster.engines.diffusers_video import ClipSettings
+from dataflow_dagster.engines.diffusers.clips import ClipSettings
 from dataflow_dagster.models.hub_model import ModelPath
 from dataflow_dagster.models.video_generator import (
     ChunkSize,

@@ -7,13 +7,14 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, JsonValue, field_validator
 
-from dataflow_dagster.engines import transformers, vllm
 from dataflow_dagster.engines.language import LanguageSettings
-from dataflow_dagster.engines.processor import check_beforehand
 from dataflow_dagster.engines.session import Engine, Session
+from dataflow_dagster.engines.transformers.processor import check_beforehand
+from dataflow_dagster.engines.transformers.session import open_session as open_transformers
+from dataflow_dagster.engines.vllm.session import open_session as open_vllm
 from dataflow_dagster.models.language_model import LanguageModel, Prompt
 
-_OPENERS = {"vllm": vllm.open_session, "transformers": transformers.open_session}
+_OPENERS = {"vllm": open_vllm, "transformers": open_transformers}
 
 
 class VisionLanguageModel(LanguageModel):

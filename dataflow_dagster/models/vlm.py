@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from dataflow_dagster.engines.chat_template import render_chat
 from dataflow_dagster.engines.language import LanguageSettings
+from dataflow_dagster.engines.transformers.chat_template import render_chat
 from dataflow_dagster.models.image_captioner import ImageCaptioner
 from dataflow_dagster.registry import register
 

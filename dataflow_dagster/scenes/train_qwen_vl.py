@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import Qwen2VLForConditionalGeneration, Qwen2VLProcessor
 
-from dataflow_dagster.engines.positions import mend_positions
+from dataflow_dagster.engines.transformers.positions import mend_positions
 from dataflow_dagster.scenes.drawing import PALETTE, SHAPES
 from dataflow_dagster.scenes.moving import MOVES, SEEN_MOVING, MovingScene, choose_path
 from dataflow_dagster.scenes.qwen_vl import (

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from functools import partial
 from types import TracebackType
 
-from dataflow_dagster.engines.replicas import Plan, Replicas
+from dataflow_dagster.engines.replicas.session import Plan, Replicas
 from dataflow_dagster.engines.session import Engine, Request, Session, notes_of
 from dataflow_dagster.ledger.keys import Origin
 from dataflow_dagster.ledger.ledger import Ledger

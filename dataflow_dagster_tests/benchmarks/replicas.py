@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 
-from dataflow_dagster.engines.replicas import Plan, Replicas
+from dataflow_dagster.engines.replicas.session import Plan, Replicas
 from dataflow_dagster.engines.session import Request
 from dataflow_dagster_tests.engines.waiting import Waiting
 

@@ -19,7 +19,7 @@ from dataflow_dagster.factory.processes import step_parent
 
 def step(trace: str) -> None:
     with guarded(step_parent()):
-        from dataflow_dagster.engines.vllm import open_session
+        from dataflow_dagster.engines.vllm.session import open_session
         from dataflow_dagster_tests.engines.requests import VLLM, answer, ask, language
 
         answer(open_session(VLLM, language(max_model_len=60, max_num_seqs=2)), [ask(0)])

@@ -12,8 +12,8 @@ from PIL.Image import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dataflow_dagster.engines.diffusers import DrawingSettings
-from dataflow_dagster.engines.diffusers_speed import Speed
+from dataflow_dagster.engines.diffusers.pictures import DrawingSettings
+from dataflow_dagster.engines.diffusers.speed import Speed
 from dataflow_dagster.engines.language import LanguageSettings, Sampling
 from dataflow_dagster.engines.session import Answer, Engine, Request, Session
 from dataflow_dagster.models.llava import LLaVACaptioner

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 import torch
 
-from dataflow_dagster.engines import diffusers, transformers
-from dataflow_dagster.engines.diffusers import DrawingSettings
+from dataflow_dagster.engines.diffusers.pictures import DrawingSettings
+from dataflow_dagster.engines.diffusers.pictures import open_session as open_diffusers
 from dataflow_dagster.engines.errors import EngineMemoryError
 from dataflow_dagster.engines.language import LanguageSettings, Sampling
 from dataflow_dagster.engines.memory import Fitting, loading_memory
 from dataflow_dagster.engines.session import Answer, Answered, Engine, Request, notes_of
+from dataflow_dagster.engines.transformers.session import open_session as open_transformers
 from dataflow_dagster.rows import RowError
 from dataflow_dagster_tests.toys.process import ROOT
 
@@ -88,7 +89,7 @@ def test_a_real_pipeline_draws_all_rows_in_smaller_batches() -> None:
     settings = DrawingSettings(
         str(MODELS / "scenes_flux"), {"height": 64, "width": 64, "num_inference_steps": 1}, 4
     )
-    session = diffusers.open_session(CPU, settings)
+    session = open_diffusers(CPU, settings)
     with closing(session):
         pipeline: Any = session._pipeline  # noqa: SLF001  # its memory is made small
         _limit(pipeline.transformer, "hidden_states", 2)
@@ -100,7 +101,7 @@ def test_a_real_pipeline_draws_all_rows_in_smaller_batches() -> None:
 
 def test_a_real_language_model_answers_all_rows_in_smaller_batches() -> None:
     settings = LanguageSettings(str(MODELS / "scenes_llava"), Sampling(0, 1, 0, 1, 4), batch_size=4)
-    session = transformers.open_session(CPU, settings)
+    session = open_transformers(CPU, settings)
     with closing(session):
         loaded: Any = session._loaded  # noqa: SLF001  # its memory is made small
         _limit(loaded.model, "input_ids", 2)
@@ -126,9 +127,9 @@ def test_vllm_without_room_for_its_cache_names_the_keys(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     del tmp_path
-    from dataflow_dagster.engines import vllm
+    from dataflow_dagster.engines.vllm.session import open_session as open_vllm
 
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "0")
     settings = LanguageSettings(str(MODELS / "scenes_llava"), Sampling(0, 1, 0, 1, 4))
     with pytest.raises(EngineMemoryError, match="turn config keys max_model_len, max_num_seqs"):
-        vllm.open_session(CPU, settings)
+        open_vllm(CPU, settings)

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import torch
 
-from dataflow_dagster.engines import vllm_inside
 from dataflow_dagster.engines.choice import installed_version
 from dataflow_dagster.engines.language import LanguageSettings
 from dataflow_dagster.engines.session import Engine
-from dataflow_dagster.engines.vllm_terms import engine_arguments
+from dataflow_dagster.engines.vllm import inside
+from dataflow_dagster.engines.vllm.terms import engine_arguments
 from dataflow_dagster_tests.engines.checkpoints import video, vision_language
 from dataflow_dagster_tests.engines.checkpoints.sd3 import sd3
 from dataflow_dagster_tests.engines.requests import FLUX, LLAVA
@@ -55,4 +55,4 @@ def without_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     def arguments(engine: Engine, settings: LanguageSettings) -> dict[str, Any]:
         return {**engine_arguments(engine, settings), "load_format": "dummy"}
 
-    monkeypatch.setattr(vllm_inside, "engine_arguments", arguments)
+    monkeypatch.setattr(inside, "engine_arguments", arguments)

@@ -7,7 +7,7 @@ import pytest
 from dataflow_dagster import registry
 from dataflow_dagster.engines.errors import UnfitSettingError
 from dataflow_dagster.engines.session import Answer
-from dataflow_dagster.engines.transformers import _prepare
+from dataflow_dagster.engines.transformers.session import _prepare
 from dataflow_dagster.models.declaration import Given, Model
 from dataflow_dagster.rows import RowError
 from dataflow_dagster.scenes.drawing import SEEN, draw

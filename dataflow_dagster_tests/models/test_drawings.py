@@ -180,7 +180,7 @@ def test_offloading_without_a_gpu_is_refused(checkpoint: Checkpoint) -> None:
 def test_quantization_without_its_library_tells_what_to_install(
     checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dataflow_dagster.engines.diffusers_speed.find_spec", lambda name: None)
+    monkeypatch.setattr("dataflow_dagster.engines.diffusers.speed.find_spec", lambda name: None)
     drawer = model(FLUX, checkpoint, quantization="int8")
     with pytest.raises(EngineMissingError, match="pip install optimum-quanto"):
         drawer.open(drawer.engine())

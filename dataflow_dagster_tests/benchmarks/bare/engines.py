@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from dataflow_dagster.engines.api_session import ApiSession
-from dataflow_dagster.engines.diffusers import DiffusersSession
+from dataflow_dagster.engines.diffusers.pictures import DiffusersSession
+from dataflow_dagster.engines.openai.session import ApiSession
 from dataflow_dagster.engines.session import Request
-from dataflow_dagster.engines.transformers import TransformersSession
-from dataflow_dagster.engines.vllm import VllmSession
-from dataflow_dagster.engines.vllm_terms import prompt_of
+from dataflow_dagster.engines.transformers.session import TransformersSession
+from dataflow_dagster.engines.vllm.session import VllmSession
+from dataflow_dagster.engines.vllm.terms import prompt_of
 
 
 def call_vllm(session: VllmSession, requests: Sequence[Request]) -> int:
