@@ -1,14 +1,13 @@
 """Clips by Hugging Face diffusers: batches of one constant shape, a generator per row."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from dataflow_dagster.engines.batches import Isolation, answer_batches
 from dataflow_dagster.engines.diffusers.calls import prompt_details, taken_by
+from dataflow_dagster.engines.diffusers.session import PipelineSession
 from dataflow_dagster.engines.diffusers.speed import Speed
-from dataflow_dagster.engines.memory import Fitting, free_memory
-from dataflow_dagster.engines.session import Answer, Answered, Request
+from dataflow_dagster.engines.session import Answer, Request
 from dataflow_dagster.media.clips import Clip
 from dataflow_dagster.rows import RowError
 
@@ -44,46 +43,19 @@ class ClipSettings:
     speed: Speed = field(default_factory=Speed)
 
 
-class VideoSession:
-    """Answers are given batch by batch, in order; see `DiffusersSession` for their shape."""
+class VideoSession(PipelineSession):
+    """Makes clips."""
 
     def __init__(self, pipeline: Any, settings: ClipSettings) -> None:
-        self._pipeline: Any = pipeline
+        super().__init__(pipeline, settings.call, settings.batch_size, SMALLER)
         self._taken = taken_by(pipeline)
-        self._settings = settings
-        self._fitting = Fitting(self._answer, settings.batch_size, SMALLER)
-        self._isolation = Isolation(self._fitting.answers)
-
-    @property
-    def notes(self) -> Mapping[str, str]:
-        """See `Noting.notes`."""
-        return self._fitting.notes
-
-    def answers(self, requests: Iterator[Request]) -> Iterator[Answered]:
-        """See `Session.answers`; at most two batches of requests are held."""
-        return answer_batches(requests, self._settings.batch_size, self._isolation.answers)
-
-    def close(self) -> None:
-        """Let go of the weights, and of the GPU memory that torch keeps for reuse."""
-        self._pipeline = None
-        free_memory()
-
-    def _answer(self, batch: Sequence[Request]) -> list[Answered]:
-        missing = self._fitting.size - len(batch)
-        made = self._make([*batch, *[batch[-1]] * missing])[: len(batch)]
-        return [
-            (request.number, self._check(request, values))
-            for request, values in zip(batch, made, strict=True)
-        ]
+        self._fps = settings.fps
 
     def _make(self, rows: Sequence[Request]) -> "ndarray[Any, Any]":
         """Values in [0, 1], (rows, frames, height, width, 3)."""
         import numpy as np
         import torch
 
-        shared = {**self._settings.call}
-        if "negative_prompt" in shared:  # diffusers takes one for each row
-            shared["negative_prompt"] = [shared["negative_prompt"]] * len(rows)
         own: dict[str, Any] = {}
         if "prompt" in self._taken:
             own["prompt"] = [row.prompt for row in rows]
@@ -92,12 +64,7 @@ class VideoSession:
         with torch.random.fork_rng():
             # For pipelines that draw some numbers past the generators, as I2VGen-XL does.
             torch.manual_seed(rows[0].seed)
-            made = self._pipeline(
-                generator=[torch.Generator("cpu").manual_seed(row.seed) for row in rows],
-                output_type="np",
-                **own,
-                **shared,
-            ).frames
+            made = self._pipeline(**own, **self._arguments(rows)).frames
         return np.asarray(made)
 
     def _check(self, request: Request, values: "ndarray[Any, Any]") -> Answer | RowError:
@@ -109,14 +76,14 @@ class VideoSession:
         if (pixels == pixels[0, 0, 0]).all():
             colour = tuple(pixels[0, 0, 0].tolist())
             return RowError("flat_clip", f"every pixel of the clip has the colour {colour}")
-        clip = Clip(pixels, self._settings.fps)
+        clip = Clip(pixels, self._fps)
         return Answer(clip=clip, details=self._details(request, clip))
 
     def _details(self, request: Request, clip: Clip) -> dict[str, Any]:
         """Frames as they were made: pipelines round the number asked for, in silence."""
         frames, height, width, _ = clip.pixels.shape
-        asked = self._settings.call.get("num_frames", frames)
-        counted = prompt_details(self._pipeline, request.prompt, self._settings.call)
+        asked = self._call.get("num_frames", frames)
+        counted = prompt_details(self._pipeline, request.prompt, self._call)
         return {
             "seed": request.seed,
             "frames": frames,

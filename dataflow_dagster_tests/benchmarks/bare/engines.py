@@ -95,13 +95,13 @@ def call_diffusers(session: DiffusersSession, requests: Sequence[Request]) -> in
     """Batch after batch, one generator for all; PIL pictures."""
     import torch
 
-    settings, answered = session._settings, 0
-    for start in range(0, len(requests), settings.batch_size):
-        batch = requests[start : start + settings.batch_size]
+    call, size, answered = session._call, session._batch_size, 0
+    for start in range(0, len(requests), size):
+        batch = requests[start : start + size]
         made = session._pipeline(
             prompt=[request.prompt for request in batch],
             generator=torch.Generator("cpu").manual_seed(start),
-            **settings.call,
+            **call,
         )
         answered += len(made.images)
     return answered
