@@ -80,6 +80,8 @@ def open_function(name: str, settings: Mapping[str, Any]) -> FunctionSession:
             inspect.signature(function).bind("", **settings)
     except TypeError as odd:
         raise UnfitSettingError("settings", dict(settings), f"{name}: {odd}") from None
+    except ValueError:  # some builtins tell no signature; each row tells then
+        pass
     return FunctionSession(function, settings, by_row)
 
 

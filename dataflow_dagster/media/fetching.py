@@ -17,6 +17,8 @@ from dataflow_dagster.places import is_url, scheme
 from dataflow_dagster.rows import RowError
 
 _PIECE: Final = 8 << 20
+_MOST_KEPT_BYTES: Final = 1 << 30
+"""Of files that were hashed and may be asked for next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Fetcher:
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._kept: dict[str, tuple[Path, int]] = {}  # URL → copy and its bytes, the oldest first
 
     def local_copy(self, url: str) -> Path:
         """A file with the bytes behind `url`; the caller removes it, at the latest `close` does.
@@ -55,6 +58,45 @@ class Fetcher:
         Raises:
             RowError: ``missing_file``, ``unreadable_file``, ``file_too_large``, or as `Web.fetch`.
         """
+        with self._lock:
+            kept = self._kept.pop(url, None)
+        return self._fetched(url) if kept is None else kept[0]
+
+    def digest(self, where: str) -> str:
+        """Hash of a medium's bytes, 32 hex digits; what was fetched for it is kept a while.
+
+        Raises:
+            RowError: It cannot be read.
+        """
+        path = self._fetched(where) if is_url(where) else Path(where)
+        try:
+            with path.open("rb") as file:
+                found = _digest(file)
+        except FileNotFoundError as missing:
+            raise RowError("missing_file", f"{where}: there is no such file") from missing
+        except (OSError, ValueError) as refused:
+            raise RowError("unreadable_file", f"{where}: {refused}") from refused
+        if is_url(where):
+            self._keep(where, path)
+        return found
+
+    def close(self) -> None:
+        """Remove what was fetched."""
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def _keep(self, url: str, path: Path) -> None:
+        """Have a copy for who asks for it next; the oldest go where they are too much."""
+        size = path.stat().st_size
+        with self._lock:
+            too_many = [self._kept.pop(url)] if url in self._kept else []
+            self._kept[url] = (path, size)
+            while sum(each for _, each in self._kept.values()) > _MOST_KEPT_BYTES:
+                too_many.append(self._kept.pop(next(iter(self._kept))))
+        for old, _ in too_many:
+            old.unlink(missing_ok=True)
+
+    def _fetched(self, url: str) -> Path:
         suffix = PurePosixPath(shown(url)).suffix[:10]
         path = self._room() / f"{next(self._numbers)}{suffix if suffix.isascii() else ''}"
         try:
@@ -64,29 +106,6 @@ class Fetcher:
             path.unlink(missing_ok=True)
             raise
         return path
-
-    def digest(self, where: str) -> str:
-        """Hash of a medium's bytes, 32 hex digits.
-
-        Raises:
-            RowError: It cannot be read.
-        """
-        path = self.local_copy(where) if is_url(where) else Path(where)
-        try:
-            with path.open("rb") as file:
-                return _digest(file)
-        except FileNotFoundError as missing:
-            raise RowError("missing_file", f"{where}: there is no such file") from missing
-        except (OSError, ValueError) as refused:
-            raise RowError("unreadable_file", f"{where}: {refused}") from refused
-        finally:
-            if is_url(where):
-                path.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Remove what was fetched."""
-        if self._folder is not None:
-            self._folder.cleanup()
 
     def _room(self) -> Path:
         with self._lock:

@@ -3,7 +3,6 @@
 import re
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +13,23 @@ from click.testing import CliRunner
 
 from dataflow_dagster import registry
 from dataflow_dagster.cli.main import main
-from dataflow_dagster.factory.pipeline import pipeline_definitions
 from dataflow_dagster.factory.standards import standards
-from dataflow_dagster.rows import Row
 from dataflow_dagster.schema.checks import Checks
-from dataflow_dagster.schema.loading import load_pipeline
-from dataflow_dagster.schema.pipeline import PipelineSpec
-from dataflow_dagster_tests.docs.reading import DOCS, ROOT, blocks
+from dataflow_dagster_tests.docs.pages import (
+    coloured,
+    commands_of,
+    results,
+    run,
+    small,
+    tell,
+)
+from dataflow_dagster_tests.docs.reading import DOCS, blocks
 from dataflow_dagster_tests.engines.api_server import ApiServer
-from dataflow_dagster_tests.toys.pipelines import NAME, picture_rows, read_rows
-from dataflow_dagster_tests.toys.process import run_python
 from dataflow_dagster_tests.toys.runs import materialize
 
 pytest.importorskip("transformers", reason="pip install -e '.[local]'")
 pytest.importorskip("diffusers", reason="pip install -e '.[local]'")
 
-LLAVA = {"model_path": str(ROOT / "data/models/scenes_llava"), "backend": "transformers"}
-FLUX = {
-    "model_path": str(ROOT / "data/models/scenes_flux"),
-    "height": 64,
-    "width": 64,
-    "num_inference_steps": 2,
-    "max_sequence_length": 32,
-    "batch_size": 4,
-}
-SMALL = {
-    **dict.fromkeys(("LLaVACaptioner", "VLMCaptioner", "ScenesCaptioner"), LLAVA),
-    **dict.fromkeys(("FLUXGenerator", "DiffusersGenerator"), FLUX),
-}
 RUN_AS_THEY_ARE = ("add-a-model", "caption-a-folder", "draw-prompts", "gallery", "team")
 """Pages whose pipelines are run; the other tasks' have tests that do more than that."""
 
@@ -55,82 +43,11 @@ PIPELINES = [
 
 
 @pytest.fixture
-def server() -> Iterator[ApiServer]:
-    with ApiServer().running() as running:
-        yield running
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: ApiServer) -> Path:
-    """What the pages' YAML files name, in the working directory."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DATAFLOW_GPUS", "0")
-    monkeypatch.setenv("REWRITER_KEY", "sk-secret")
-    monkeypatch.setitem(SMALL, "GPTTextGenerator", {"base_url": server.url})
-    (tmp_path / "photos").mkdir()
-    for number in range(1, 5):
-        shutil.copy(ROOT / f"data/demo/images/scene-00{number}.png", tmp_path / "photos")
-    (tmp_path / "prompts.jsonl").write_text(
-        '{"id": "lighthouse", "prompt": "a red circle on a blue background"}\n'
-        '{"id": "market", "prompt": "a blue square on a red background"}\n'
-    )
-    return tmp_path
-
-
-@pytest.fixture
 def own_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model that a page adds."""
     monkeypatch.setattr(registry, "_MODELS", {**registry.models()})
     (code,) = blocks(DOCS / "add-a-model.md", "python")
     exec(code, {"__name__": "my_models"})
-
-
-def small(place: Path, block: str, name: str = "page") -> PipelineSpec:
-    """The page's pipeline, each model of it replaced by one that fits a test."""
-    document: dict[str, Any] = yaml.safe_load(block)
-    for step in document["steps"]:
-        step["config"] = {**step.get("config", {}), **SMALL[step["name"]]}
-    path = place / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(document, sort_keys=False))
-    return load_pipeline(path)
-
-
-def coloured(place: Path, block: str, name: str, pictures: int) -> PipelineSpec:
-    """The page's pipeline, as one that names the colour of so many pictures: in no time."""
-    document: dict[str, Any] = yaml.safe_load(block)
-    document["steps"] = [NAME]
-    shutil.rmtree(place / "photos")
-    picture_rows(place / "photos", pictures)
-    for number in range(pictures):
-        (place / f"photos/{number}.png").rename(place / f"photos/scene-{number + 1:03d}.png")
-    path = place / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(document, sort_keys=False))
-    return load_pipeline(path)
-
-
-def commands_of(page: Path) -> list[list[str]]:
-    """Arguments of our command line, in the order of the page."""
-    lines = [line for block in blocks(page, "bash") for line in block.splitlines()]
-    ours = [line for line in lines if line.startswith("python -m dataflow_dagster ")]
-    return [line.split(" | ")[0].split()[3:] for line in ours]
-
-
-def tell(arguments: list[str]) -> str:
-    """What a command says, in a process of its own; it must end well."""
-    done = run_python(Path.cwd(), "-m", "dataflow_dagster", *arguments)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def results(of: PipelineSpec) -> list[Row]:
-    files = sorted(Path(of.save_folder).rglob("0*.jsonl" if of.is_sharded else "result*.jsonl"))
-    return [row for file in files if "errors" not in file.parts for row in read_rows(file)]
-
-
-def run(of: PipelineSpec) -> list[Row]:
-    shards = None if of.shards is None else [0, of.shards - 1]
-    assert materialize(of, shards=shards).success
-    return results(of)
 
 
 @pytest.mark.slow
@@ -216,69 +133,6 @@ def test_the_checks_shown_are_those_of_the_step(place: Path) -> None:
     assert told.keys() == Checks.model_fields.keys() - {"blocking"}
     of_texts = {name for names in told.values() for name in names if not name.endswith(_OF_MEDIA)}
     assert of_texts == {check.name for check in standards(of.steps[0])}
-
-
-@pytest.mark.slow
-def test_a_watched_folder_makes_partitions_that_are_run(place: Path, tmp_path: Path) -> None:
-    page = DOCS / "watch-a-folder.md"
-    (block,) = blocks(page, "yaml")
-    of = small(place, block, "photos")
-    repository = pipeline_definitions(of).get_repository_def()
-    (tmp_path / "storage").mkdir()
-    with dg.DagsterInstance.local_temp(str(tmp_path / "storage")) as instance:
-        look = dg.build_sensor_context(instance, repository_def=repository)
-        first = repository.get_sensor_def("photos_watch").evaluate_tick(look)
-        assert not first.run_requests
-        look = dg.build_sensor_context(instance, cursor=first.cursor, repository_def=repository)
-        (request,) = (
-            repository.get_sensor_def("photos_watch").evaluate_tick(look).run_requests or []
-        )
-        assert request.tags["dagster/asset_partition_range_start"] == "00000-scene-001"
-        job = repository.get_job("photos_pipeline")
-        assert job.execute_in_process(instance=instance, tags=dict(request.tags)).success
-        assert repository.get_job("photos_register").execute_in_process(instance=instance).success
-    assert len(read_rows(place / "results/photos/result/00000-scene-001.jsonl")) == 4
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("toys")
-def test_a_watched_folder_is_run_by_hand_by_the_commands_shown(place: Path) -> None:
-    page = DOCS / "watch-a-folder.md"
-    (block,) = blocks(page, "yaml")
-    of = coloured(place, block.replace("1000", "4"), "photos", 6)
-    everything, one, both = commands_of(page)
-    texts = ["a red", "a green", "a blue", "a red", "a green", "a blue"]
-    tell(everything)
-    assert [row["text"] for row in results(of)] == texts
-    first, second = sorted((place / "results/photos/result").glob("*.jsonl"))
-    assert one[-1] == first.stem
-    assert both[-1] == f"{first.stem}...{second.stem}"
-    first.unlink()
-    second.unlink()
-    tell(one)
-    assert (first.exists(), second.exists()) == (True, False)
-    tell(both)
-    assert [row["text"] for row in results(of)] == texts
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        'schedule: "0 2 * * *"\ntimezone: Europe/Berlin\n',
-        "automation: eager\n",
-        'automation: {on_cron: "0 2 * * *"}\n',
-    ],
-)
-def test_what_the_page_says_of_times_makes_a_sensor_or_schedule(place: Path, said: str) -> None:
-    page = DOCS / "watch-a-folder.md"
-    text = page.read_text(encoding="utf-8")
-    assert all(line in text for line in said.splitlines())
-    (block,) = blocks(page, "yaml")
-    repository = pipeline_definitions(small(place, said + block)).get_repository_def()
-    by_itself = [*repository.sensor_defs, *repository.schedule_defs]
-    names = {one.name for one in by_itself}
-    assert len(names - {"photos_watch"}) == 1
-    assert names & set(re.findall(r"photos_\w+", text)) >= {"photos_watch"}
 
 
 @pytest.mark.slow

@@ -70,6 +70,12 @@ def test_a_function_is_imported_by_its_name() -> None:
     assert dict(session.answers(iter([Request(0, 0, "one two three")]))) == {0: Answer("one two")}
 
 
+def test_a_builtin_without_a_signature_is_a_function_too() -> None:
+    session = open_function("builtins:str", {})
+    ((_, answer),) = session.answers(iter([Request(1, 0, "as it is")]))
+    assert answer == Answer(text="as it is")
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "said"),
     [

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from dataflow_dagster.media import fetching
+from dataflow_dagster.media.fetching import Fetcher, MediaRules
 from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster_tests.media.clips_made import write_video
 from dataflow_dagster_tests.media.web_server import WebServer, serving
@@ -155,6 +157,20 @@ def test_with_hash_media_the_bytes_count_wherever_they_lie(ground: Ground, web: 
     ground.rows({"id": 1, "image": "moved.png"}, {"id": 2, "image": "red.png"}, {"id": 3})
     tally = ground.run(step("Look"), **keys).tally("captions")
     assert (tally.reused, tally.computed, tally.skipped) == (1, 1, 1)
+    assert web.asked["/red.png"] == 1
+
+
+def test_what_was_fetched_to_be_hashed_is_not_kept_without_end(
+    web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "_MOST_KEPT_BYTES", len(web.files["/red.png"]) + 10)
+    fetcher = Fetcher(MediaRules((web.host,)))
+    urls = [f"{web.url}/red.png?{number}" for number in range(3)]
+    assert len({fetcher.digest(url) for url in urls}) == 1
+    copies = [fetcher.local_copy(url) for url in urls]
+    assert [copy.read_bytes() for copy in copies] == [web.files["/red.png"]] * 3
+    assert web.asked["/red.png"] == 5  # the last of them was still there
+    fetcher.close()
 
 
 def test_a_fetched_medium_above_the_limit_costs_one_row(ground: Ground, web: WebServer) -> None:
