@@ -33,7 +33,7 @@ def test_an_unknown_name_says_the_nearest_and_all() -> None:
     with pytest.raises(UnknownNameError) as raised:
         registry.find("Toy", "Shooter")
     assert raised.value.nearest == "Shouter"
-    assert str(raised.value).endswith("Allowed: Filmer, Namer, Painter, Shouter, Watcher")
+    assert str(raised.value).endswith("Allowed: Filmer, Namer, Painter, Shouter, Wanderer, Watcher")
     with pytest.raises(UnknownNameError, match=r"unknown step type 'Toi', did you mean 'Toy'\?"):
         registry.find("Toi", "Shouter")
 

@@ -48,8 +48,14 @@ def backfill_all(site: Site, page: "Page") -> None:
 
     page.get_by_role("button", name="Materialize all").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_role("button", name="All", exact=True).click()
-    dialog.get_by_role("button", name="Launch backfill").click()
+    launch = dialog.get_by_role("button", name="Launch backfill")
+
+    def is_ready() -> bool:  # a click before the partitions are listed takes none of them
+        dialog.get_by_role("button", name="All", exact=True).click()
+        return launch.is_enabled()
+
+    wait_for(is_ready, 60)
+    launch.click()
     wait_for(has_ended, 180)
 
 

@@ -40,11 +40,13 @@ DRAWINGS: dict[str, dict[str, Any]] = {
 """The same for a generator."""
 
 CHOICE = "engines/test_choice.py::"
-TERMS = "engines/test_vllm_terms.py::"
+TRANSFORMERS = "engines/transformers/test_session.py::"
+VLLM = "engines/vllm/test_session.py::"
+TERMS = "engines/vllm/test_terms.py::"
 DRAWN = "models/test_drawings.py::"
 LOCAL = "models/test_local_generator.py::"
 SERVED = "models/test_gpt_captioner.py::"
-CHAT = "engines/test_openai_chat.py::"
+CHAT = "engines/openai/test_chat.py::"
 SENT = "models/test_text_api.py::test_each_sampling_key_is_sent_and_changes_the_key"
 
 ELSEWHERE: dict[str, str] = {
@@ -52,16 +54,16 @@ ELSEWHERE: dict[str, str] = {
     "seed": "steps/test_inputs.py::test_a_seed_hangs_on_pipeline_seed_step_id_and_repeat_alone",
     "model_path": "models/test_image_captioner.py::test_it_captions_a_picture_from_a_file",
     "revision": "engines/test_hub.py::test_a_model_is_fetched_with_its_weights_once_and_the_token",
-    "dtype": "engines/test_transformers.py::test_bfloat16_is_what_the_weights_are_loaded_in",
+    "dtype": TRANSFORMERS + "test_bfloat16_is_what_the_weights_are_loaded_in",
     "backend": CHOICE + "test_a_backend_that_does_not_serve_the_model_is_refused",
     "device": CHOICE + "test_a_torch_built_for_cpus_leaves_the_gpu_alone",
-    "trust_remote_code": "engines/test_transformers.py::"
-    "test_code_that_comes_with_weights_runs_only_where_it_is_trusted",
+    "trust_remote_code": TRANSFORMERS
+    + "test_code_that_comes_with_weights_runs_only_where_it_is_trusted",
     "tensor_parallel_size": TERMS + "test_settings_for_gpus_reach_vllm",
     "gpu_memory_utilization": TERMS + "test_settings_for_gpus_reach_vllm",
-    "max_model_len": "engines/test_vllm.py::test_a_prompt_beyond_max_model_len_costs_one_row",
-    "max_num_seqs": "engines/test_vllm.py::test_requests_are_taken_only_as_they_are_needed",
-    "batch_size": "engines/test_transformers.py::test_no_more_than_two_batches_are_taken_ahead",
+    "max_model_len": VLLM + "test_a_prompt_beyond_max_model_len_costs_one_row",
+    "max_num_seqs": VLLM + "test_requests_are_taken_only_as_they_are_needed",
+    "batch_size": TRANSFORMERS + "test_no_more_than_two_batches_are_taken_ahead",
     "limit_mm_per_prompt": TERMS + "test_settings_of_weights_and_pictures_reach_vllm",
     "num_crops": "models/test_phi3v.py::test_it_runs_in_vllm_with_as_many_crops_as_it_is_told",
     "negative_prompt": DRAWN + "test_a_negative_prompt_changes_the_picture",

@@ -1,6 +1,8 @@
 """vLLM's engine in processes of its own, which work while this one prepares and writes."""
 
 import asyncio
+import os
+import tempfile
 from collections.abc import Coroutine
 from multiprocessing import active_children
 from queue import SimpleQueue
@@ -26,6 +28,9 @@ T = TypeVar("T")
 PREPARING_THREADS = 4
 """Threads in which vLLM decodes prompts and prepares pictures beside the engine."""
 
+_SOCKETS = "VLLM_RPC_BASE_PATH"
+_LONGEST_FOLDER = 107 - 36 - 1
+
 
 class BesideCore:
     """The engine's event loop has a thread of its own; answers come back through a queue."""
@@ -33,6 +38,7 @@ class BesideCore:
     def __init__(self, engine: Engine, settings: LanguageSettings) -> None:
         from vllm import AsyncEngineArgs, AsyncLLMEngine
 
+        _shorten_sockets()
         arguments = AsyncEngineArgs(
             **engine_arguments(engine, settings), renderer_num_workers=PREPARING_THREADS
         )
@@ -101,6 +107,12 @@ class BesideCore:
 def _cause(fault: Exception) -> Exception:
     """What vLLM's preparation of a request raised, which reaches us wrapped."""
     return fault.__cause__ if isinstance(fault.__cause__, Exception) else fault
+
+
+def _shorten_sockets() -> None:
+    """Have vLLM's sockets where they can be: a path has 107 characters at most, their names 36."""
+    if len(os.environ.get(_SOCKETS, tempfile.gettempdir())) > _LONGEST_FOLDER:
+        os.environ[_SOCKETS] = "/tmp"  # their names are random
 
 
 async def _end_tasks() -> None:

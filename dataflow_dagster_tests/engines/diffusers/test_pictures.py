@@ -8,9 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
-from dataflow_dagster.engines.diffusers.pictures import DiffusersSession, open_session
+from dataflow_dagster.engines.diffusers.pictures import (
+    DiffusersSession,
+    DrawingSettings,
+    open_session,
+)
 from dataflow_dagster.engines.replicas.session import Plan, Replicas
 from dataflow_dagster.engines.session import Answer, Request
 from dataflow_dagster.rows import RowError
@@ -73,13 +78,19 @@ def test_a_picture_is_bit_identical_whatever_its_batch(
     assert (pixels(again) == red).all()
 
 
+def open_with_threads(threads: int, settings: DrawingSettings) -> DiffusersSession:
+    """As in the tests' process: sums split over another number of threads differ in their end."""
+    torch.set_num_threads(threads)
+    return open_session(DIFFUSERS, settings)
+
+
 @pytest.mark.slow
 def test_replicas_draw_the_pictures_of_one_session_to_the_bit(
     session: DiffusersSession, children: Children
 ) -> None:
     rows = [replace(GREEN, number=number, seed=number) for number in range(17)]
     alone = answer(session, rows)
-    opening = partial(open_session, DIFFUSERS, drawing())
+    opening = partial(open_with_threads, torch.get_num_threads(), drawing())
     with closing(Replicas(opening, Plan(2), lambda _: None)) as replicas:
         answers = replicas.answers(iter(rows))
         shared = dict([next(answers)])
