@@ -30,7 +30,7 @@ def step(trace: str, how: str) -> None:
                 time.sleep(1000)
     with Path(trace).open("a") as file:
         file.write("ended\n")
-    time.sleep(1000)
+    time.sleep(30)
 
 
 if __name__ == "__main__":
