@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataflow_dagster.media.frame_stack import FrameStack
-from dataflow_dagster.media.video_files import opened_video
-from dataflow_dagster.media.video_reader import VideoReader
+from dataflow_dagster.media.video_file import VideoFile
+from dataflow_dagster.media.video_reader import Span, VideoReader, time_of
 from dataflow_dagster.rows import RowError
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
-    from av.video.stream import VideoStream
     from numpy import ndarray
 
 _SHORTER_BY_S = 0.25
 _SHORTER_BY_SHARE = 0.9
+_NEARLY = Fraction(1, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +34,19 @@ class FrameChoice:
     fps: float | None = None
     max_pixels: int | None = None
 
-    def times(self, first: int, last: int, per_second: Fraction) -> list[int]:
-        """When the frames show, in ticks, of which there are `per_second`."""
+    def times(self, first: int, last: int, per_second: Fraction, slack: int = 0) -> list[int]:
+        """When the frames show, in ticks, of which there are `per_second`.
+
+        Args:
+            first: When the first frame shows that may be chosen.
+            last: When the last one does.
+            per_second: Ticks.
+            slack: Ticks by which frames may begin later than they were meant to.
+        """
         if self.fps is not None:
             step = per_second / Fraction(str(self.fps))
-            count = int((last - first) / step) + 1
-            if count <= self.num_frames:
+            if int((last - first) / step) < self.num_frames:
+                count = min(int((last - first + slack) / step) + 1, self.num_frames)
                 return [first + int(at * step) for at in range(count)]
         if self.num_frames == 1:
             return [(first + last) // 2]
@@ -54,8 +60,9 @@ class Frames:
 
     Attributes:
         pixels: 8-bit RGB, upright, (frames, height, width, 3).
-        times: When each of them shows, in seconds from the clip's beginning.
-        duration: Of the clip, up to where its last frame begins to show, in seconds.
+        times: When each of them begins to show, in seconds from the clip's beginning, which is that
+            of its sound where that is earlier.
+        duration: Of the clip, from there up to where its last frame ends, in seconds.
         told_duration: What its header says, where that is much more: the file was cut off, or
             its header is wrong.
     """
@@ -82,7 +89,7 @@ class Frames:
 def read_frames(
     path: Path, choice: FrameChoice, start: float | None = None, end: float | None = None
 ) -> Frames:
-    """The chosen frames between `start` and `end` (seconds), each at most once.
+    """The chosen frames between `start` and `end` (seconds, as players count), each at most once.
 
     However long the clip is, memory holds the chosen frames and a few being decoded, and a file
     that can be sought is read around them alone. May be called from threads.
@@ -90,26 +97,18 @@ def read_frames(
     Raises:
         RowError: As `opened_video`; ``bad_value``: no time of this clip lies between.
     """
-    with opened_video(path) as (container, stream):
-        reader = VideoReader(container, stream)
-        if reader.first is None:
+    with VideoFile(path) as file:
+        reader = VideoReader(file)
+        span = reader.span()
+        if span is None:
             raise RowError("corrupt_video", f"{path}: none of its frames can be decoded")
-        last = reader.last()
-        begin, finish = _between(path, reader.first, last, reader.time_base, (start, end))
-        times = choice.times(begin, finish, 1 / reader.time_base)
-        stack = FrameStack(len(times), stream.sample_aspect_ratio, choice.max_pixels)
+        begin, finish = _between(path, span, file.time_base, (start, end))
+        times = choice.times(begin, finish, 1 / file.time_base, reader.slack)
+        stack = FrameStack(len(times), file.stream.sample_aspect_ratio, choice.max_pixels)
         shown = _show(reader, times, stack)
         if not shown:
             raise RowError("corrupt_video", f"{path}: none of its frames can be decoded")
-        told = _told_s(container, stream)
-    return _frames(stack.pixels(), shown, (reader.first, last, reader.time_base), told)
-
-
-def _told_s(container: "InputContainer", stream: "VideoStream") -> Fraction | None:
-    """What the header says; None: nothing."""
-    if stream.duration:
-        return stream.duration * Fraction(stream.time_base or 1)
-    return Fraction(container.duration, 1_000_000) if container.duration else None
+        return _frames(stack.pixels(), shown, span, file)
 
 
 def _show(reader: VideoReader, times: Sequence[int], stack: FrameStack) -> list[int]:
@@ -119,7 +118,7 @@ def _show(reader: VideoReader, times: Sequence[int], stack: FrameStack) -> list[
         frame = reader.show(time)
         if frame is None:
             continue
-        at = frame.pts if frame.pts is not None else time
+        at = time_of(frame)
         if at not in shown:
             shown[at] = None
             stack.add(frame)
@@ -127,40 +126,41 @@ def _show(reader: VideoReader, times: Sequence[int], stack: FrameStack) -> list[
 
 
 def _frames(
-    pixels: "ndarray[Any, Any]",
-    shown: Sequence[int],
-    ends: tuple[int, int, Fraction],
-    told: Fraction | None,
+    pixels: "ndarray[Any, Any]", shown: Sequence[int], span: Span, file: VideoFile
 ) -> Frames:
-    first, last, base = ends
-    duration = float((last - first) * base)
+    told = file.told_s
+    duration = float((span.end - span.origin) * file.time_base)
     longer = told is not None and (
         duration < _SHORTER_BY_SHARE * told and duration + _SHORTER_BY_S < told
     )
     return Frames(
         pixels=pixels,
-        times=[_rounded((at - first) * base) for at in shown],
+        times=[_rounded((at - span.origin) * file.time_base) for at in shown],
         duration=_rounded(duration),
         told_duration=_rounded(told) if told is not None and longer else None,
     )
 
 
 def _between(
-    path: Path,
-    first: int,
-    last: int,
-    base: Fraction,
-    part: tuple[float | None, float | None],
+    path: Path, span: Span, base: Fraction, part: tuple[float | None, float | None]
 ) -> tuple[int, int]:
-    """The part of the clip that is asked for, in ticks."""
+    """The part of the clip that is asked for, in ticks; the last frame shows until the end."""
     start, end = part
-    begin = first if start is None else first + round(Fraction(start) / base)
-    finish = last if end is None else min(last, first + round(Fraction(end) / base))
-    if begin > last or finish < begin:
-        seconds = _rounded((last - first) * base)
-        said = f"{path}: from {start} to {end} s lies no frame; the last one shows at {seconds} s"
-        raise RowError("bad_value", said)
-    return begin, finish
+    begin = span.first if start is None else span.origin + _ticks(start, base)
+    finish = span.last if end is None else span.origin + _ticks(end, base)
+    is_over = begin >= span.end and begin > span.last
+    if is_over or finish < span.first or (end is not None and finish < begin):
+        first, ends = (_rounded((at - span.origin) * base) for at in (span.first, span.end))
+        asked = f"from {start or 0} to {'its end' if end is None else end} s"
+        raise RowError(
+            "bad_value", f"{path}: {asked} lies no frame; they show from {first} to {ends} s"
+        )
+    return max(span.first, min(begin, span.last)), min(finish, span.last)
+
+
+def _ticks(seconds: float, base: Fraction) -> int:
+    """The last tick by then; a float may lie a little before what it was meant to be."""
+    return int(Fraction(seconds) / base + _NEARLY)
 
 
 def _rounded(seconds: float | Fraction) -> float:

@@ -44,27 +44,44 @@ def write_video(
     pixel_format: str = "yuv420p",
     size: tuple[int, int] = (WIDTH, HEIGHT),
     key_every: int = 30,
+    b_frames: int | None = None,
+    rate: Fraction | int = 25,
+    begin: int = 0,
     rotation: int = 0,
     time_ms: Callable[[int], int] | None = None,
     draw: Callable[[int], np.ndarray] | None = None,
+    coding: dict[str, str] | None = None,
+    sound_s: float = 0,
     **options: str,
 ) -> Path:
-    """`count` frames at 25 a second, or at `time_ms` of their number."""
+    """`count` frames at `rate` a second from the frame `begin` on, or at `time_ms` of their number.
+
+    Args:
+        b_frames: In a row at most; None: as the encoder likes.
+        coding: The encoder's own options.
+        sound_s: Seconds of silence from the file's beginning on.
+        options: The container's.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", options=options) as container:
-        stream: Any = container.add_stream(codec, rate=25)
+        stream: Any = container.add_stream(codec, rate=rate, options=coding or {})
         stream.width, stream.height = size
         stream.pix_fmt = pixel_format
         stream.codec_context.gop_size = key_every
-        if time_ms is not None:
-            stream.codec_context.time_base = Fraction(1, 1000)
+        if b_frames is not None:
+            stream.codec_context.max_b_frames = b_frames
+        stream.codec_context.time_base = (
+            1 / Fraction(rate) if time_ms is None else Fraction(1, 1000)
+        )
         if rotation:
             stream.set_display_rotation(rotation)
+        if sound_s:
+            _add_silence(container, sound_s)
         for number in range(count):
             pixels = draw(number) if draw else numbered(number, *size)
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            if time_ms is not None:
-                frame.pts, frame.time_base = time_ms(number), Fraction(1, 1000)
+            frame.pts = number + begin if time_ms is None else time_ms(number)
+            frame.time_base = stream.codec_context.time_base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
@@ -73,14 +90,18 @@ def write_video(
 def write_sound(path: Path) -> Path:
     """Half a second of silence."""
     with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("aac", rate=44100, layout="mono")
-        for number in range(20):
-            silence = np.zeros((1, 1024), np.float32)
-            frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
-            frame.rate, frame.pts = 44100, number * 1024
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        _add_silence(container, 0.5)
     return path
+
+
+def _add_silence(container: Any, seconds: float) -> None:
+    stream = container.add_stream("aac", rate=44100, layout="mono")
+    for number in range(round(seconds * 44100 / 1024)):
+        silence = np.zeros((1, 1024), np.float32)
+        frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
+        frame.rate, frame.pts = 44100, number * 1024
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
 
 
 def repeat_video(source: Path, target: Path, times: int, seconds: float) -> Path:

@@ -17,6 +17,8 @@ from dataflow_dagster_tests.media.clips_made import (
 EIGHT = FrameChoice(8)
 CODECS = {"mp4": "libx264", "mov": "libx264", "mkv": "libx264", "ts": "libx264"}
 CODECS |= {"webm": "libvpx-vp9", "avi": "mpeg4", "h264.avi": "libx264", "flv": "flv1"}
+TICKS = {"mkv": 1000, "webm": 1000, "flv": 1000, "avi": 0, "h264.avi": 0}
+"""A second's, where they are few; 0: a frame is a tick."""
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +38,14 @@ def kind_of(path: Path, start: float | None = None, end: float | None = None) ->
 @pytest.mark.parametrize("count", [1, 2, 8, 99, 200])
 def test_frames_are_those_that_linspace_tells(ending: str, count: int, tmp_path: Path) -> None:
     path = write_video(tmp_path / f"a.{ending}", codec=CODECS[ending])
-    expected = np.linspace(0, 99, count, dtype=int).tolist() if count > 1 else [49]
+    wanted = np.linspace(0, 99, count) if count > 1 else np.array([49.5])
+    ticks = TICKS.get(ending, 12800)
+    tick = 25 / ticks if ticks else 0  # in frames; what begins within one has begun
+    expected = np.floor(wanted + tick * 0.999).astype(int).tolist()
     frames = read_frames(path, FrameChoice(count))
     assert numbers_of(frames.pixels) == list(dict.fromkeys(expected))
     assert frames.times == [pytest.approx(at / 25, abs=1e-3) for at in numbers_of(frames.pixels)]
-    assert frames.duration == pytest.approx(3.96)
+    assert frames.duration == pytest.approx(4.0)
 
 
 def test_frames_a_second_are_bounded_by_their_number(hundred: Path) -> None:
@@ -65,7 +70,7 @@ def test_a_part_that_is_none_of_the_clip_costs_one_row(
 
 def test_a_clip_of_one_frame_has_one(tmp_path: Path) -> None:
     frames = read_frames(write_video(tmp_path / "one.mp4", 1), EIGHT)
-    assert (numbers_of(frames.pixels), frames.times, frames.duration) == ([0], [0.0], 0.0)
+    assert (numbers_of(frames.pixels), frames.times, frames.duration) == ([0], [0.0], 0.04)
 
 
 def test_frames_of_unlike_length_are_chosen_by_time(tmp_path: Path) -> None:
@@ -114,13 +119,19 @@ def test_a_wrong_duration_in_the_header_changes_nothing(
     assert numbers_of(frames.pixels) == numbers_of(read_frames(hundred, EIGHT).pixels)
 
 
-@pytest.mark.parametrize("ending", ["mp4", "faststart.mp4", "mkv", "webm", "ts", "avi", "h264.avi"])
+CUT = ["mp4", "faststart.mp4", "mkv", "webm", "ts", "avi", "h264.avi"]
+CUT += ["flv", "h264.flv", "gif", "mpg"]
+
+
+@pytest.mark.parametrize("ending", CUT)
 def test_a_file_cut_anywhere_gives_what_is_left_of_it_or_costs_one_row(
     ending: str, tmp_path: Path
 ) -> None:
     flags = {"movflags": "+faststart"} if ending == "faststart.mp4" else {}
-    codec = CODECS.get(ending, CODECS["mp4"])
-    whole = write_video(tmp_path / f"whole.{ending}", codec=codec, **flags).read_bytes()
+    codec = {"gif": "gif", "mpg": "mpeg2video", **CODECS}.get(ending, CODECS["mp4"])
+    colours = "rgb8" if ending == "gif" else "yuv420p"
+    path = tmp_path / f"whole.{ending}"
+    whole = write_video(path, codec=codec, pixel_format=colours, **flags).read_bytes()
     lengths: list[int] = []
     kinds: set[str] = set()
     for tenth in range(10):
@@ -134,7 +145,9 @@ def test_a_file_cut_anywhere_gives_what_is_left_of_it_or_costs_one_row(
             continue
         numbers = numbers_of(frames.pixels)
         assert numbers == sorted(set(numbers))  # frames that lean on what was cut off are missing
-        assert frames.times[-1] == frames.duration
+        # Of a cut-off mpg's last packet, which tells its end, a second of frames may be lost.
+        near = {"h264.flv": 0.03, "mpg": 2}.get(ending, 2e-3)
+        assert frames.times[-1] == pytest.approx(frames.duration - 0.04, abs=near)
         lengths.append(len(numbers))
     assert lengths == sorted(lengths)
     assert kinds <= {"empty_file", "corrupt_video"}

@@ -66,7 +66,7 @@ def test_eight_clips_get_eight_answers_each_its_own(
     first = answered[0]
     assert isinstance(first, Answer)
     assert first.details["frames"] == len(first.details["frame_times"]) == 12
-    assert (first.details["frame_width"], first.details["duration_s"]) == (64, 1.16)
+    assert (first.details["frame_width"], first.details["duration_s"]) == (64, 1.2)
 
 
 @pytest.mark.vllm

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dataflow_dagster.media.frames import FrameChoice, read_frames
-from dataflow_dagster.media.video_reader import VideoReader
+from dataflow_dagster.media.video_file import VideoFile
 from dataflow_dagster_tests.media.clips_made import repeat_video, write_sound, write_video
 from dataflow_dagster_tests.steps.driving import Ground
 from dataflow_dagster_tests.toys.pipelines import WATCH
@@ -98,15 +98,15 @@ def test_three_hours_are_not_decoded_for_64_frames(
     hours: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked_at = 0
-    packets: Any = vars(VideoReader)["_packets"]
+    packets: Any = vars(VideoFile)["packets"]
 
-    def counted(reader: VideoReader) -> Iterator[Any]:
+    def counted(file: VideoFile) -> Iterator[Any]:
         nonlocal looked_at
-        for packet in packets(reader):
+        for packet in packets(file):
             looked_at += 1
             yield packet
 
-    monkeypatch.setattr(VideoReader, "_packets", counted)
+    monkeypatch.setattr(VideoFile, "packets", counted)
     frames = read_frames(hours[1], FrameChoice(64))
     assert (len(frames.times), round(frames.duration)) == (64, 3 * 3600)
     assert looked_at < 64 * 40  # a key frame stands every 30
