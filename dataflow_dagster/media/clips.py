@@ -7,6 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from dataflow_dagster.rows import RowError
+
 if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.frame import VideoFrame
@@ -52,6 +54,7 @@ _ENCODERS: Final = {
     ".webm": _Encoder("webm", "libvpx-vp9", "yuv420p", {"crf": "24", "b": "0", "row-mt": "0"}),
     ".gif": _Encoder("gif", "gif", "pal8", {}),
 }
+_GIF_FPS: Final = 100
 _BT709: Final = 1
 """Number of the colour space, primaries and transfer in H.273."""
 
@@ -69,6 +72,8 @@ def write_clip(clip: Clip, path: Path) -> None:
 
     Raises:
         ValueError: The ending is none that `clip_extension` returns.
+        RowError: ``clip_not_encoded``: the format does not hold such a clip.
+        OSError: The disk is full or read-only.
     """
     encoder = _ENCODERS.get(path.suffix.lower())
     if encoder is None:
@@ -76,11 +81,29 @@ def write_clip(clip: Clip, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
-        _encode(clip, part, encoder)
+        _encode_or_tell(clip, part, encoder)
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _encode_or_tell(clip: Clip, path: Path, encoder: _Encoder) -> None:
+    """What FFmpeg refuses is the row's; what the disk or memory does is not."""
+    from av.error import FFmpegError
+
+    _, height, width, _ = clip.pixels.shape
+    shown = f"{width}x{height} pixels at fps {clip.fps:g}"
+    if encoder.container == "gif" and clip.fps > _GIF_FPS:
+        most = f"a gif has {_GIF_FPS} frames a second at most; mp4 and webm have more"
+        raise RowError("clip_not_encoded", f"{path.stem}: fps is {clip.fps:g}; {most}")
+    try:
+        _encode(clip, path, encoder)
+    except FFmpegError as refused:
+        if isinstance(refused, (OSError, MemoryError)):
+            raise
+        said = f"{path.stem}: {encoder.codec} does not take {shown}: {refused.strerror}"
+        raise RowError("clip_not_encoded", said) from refused
 
 
 def _encode(clip: Clip, path: Path, encoder: _Encoder) -> None:

@@ -57,6 +57,7 @@ class VideoFile:
         self._opened.close()
         self.container, self.stream = self._opened.enter_context(opened_video(self.path))
         self.time_base = Fraction(self.stream.time_base or 1)
+        self._format = self.container.format.name
 
     def seek(self, ticks: int) -> bool:
         """Go on at the key frame before, or about there; False: the format cannot."""
@@ -83,18 +84,18 @@ class VideoFile:
 
     def _is_whole(self, packet: "Packet[VideoStream]") -> bool:
         """FFmpeg marks no gif's frame that was cut off; each ends with an empty block, or all."""
-        return self.container.format.name != "gif" or memoryview(packet)[-1] in b"\0;"
+        return self._format != "gif" or memoryview(packet)[-1] in b"\0;"
 
     @property
     def tells_decoding_alone(self) -> bool:
         """Whether its packets tell when they are decoded, and not when they show."""
-        return self.container.format.name in _TELL_DECODING_ALONE
+        return self._format in _TELL_DECODING_ALONE
 
     @property
     def tells_in_order_alone(self) -> bool:
         """Whether its frames' times are right only where all before them were read."""
         all_show_at_once = self.stream.codec_context.codec.intra_only
-        return self.container.format.name in _TELL_IN_ORDER_ALONE and not all_show_at_once
+        return self._format in _TELL_IN_ORDER_ALONE and not all_show_at_once
 
     @property
     def frame_ticks(self) -> Fraction | None:

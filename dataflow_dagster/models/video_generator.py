@@ -29,7 +29,10 @@ Guidance = Annotated[
     float | None,
     Field(ge=0, allow_inf_nan=False, description="how closely to follow the text"),
 ]
-Fps = Annotated[float, Field(gt=0, le=240, description="frames a second of the file")]
+Fps = Annotated[
+    float,
+    Field(ge=0.01, le=240, description="frames a second of the file; of a gif 100 at most"),
+]
 Variant = Annotated[
     str | None,
     Field(min_length=1, description="which of several precisions to load; null: the plain files"),

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from dataflow_dagster.media.clips import Clip, clip_extension, write_clip
+from dataflow_dagster.media.frames import FrameChoice, read_frames
 from dataflow_dagster.media.posters import poster, strip
-from dataflow_dagster_tests.media.clips_made import number_of, numbered
+from dataflow_dagster.rows import RowError
+from dataflow_dagster_tests.media.clips_made import number_of, numbered, numbers_of
 
 ENDINGS = {".mp4": ("h264", 0.01), ".webm": ("vp9", 0.01), ".gif": ("gif", 1)}
 
@@ -72,6 +74,37 @@ def test_a_clip_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="float64"):
         write_clip(wrong, tmp_path / "a.mp4")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fps", [0.01, 100])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_slowest_and_fastest_of_all_formats_are_written(
+    ending: str, fps: float, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a{ending}"
+    write_clip(clip(4, size=(64, 32), fps=fps), path)
+    frames = read_frames(path, FrameChoice(4))
+    assert numbers_of(frames.pixels) == [0, 1, 2, 3]
+    assert frames.duration == pytest.approx(4 / fps, rel=0.01)
+
+
+def test_a_clip_that_a_format_does_not_hold_is_told_in_words(tmp_path: Path) -> None:
+    with pytest.raises(RowError, match="fps is 120; a gif has 100 frames a second at most") as fast:
+        write_clip(clip(fps=120), tmp_path / "a.gif")
+    large = Clip(np.zeros((1, 2, 16386, 3), np.uint8), 8)
+    with pytest.raises(RowError, match=r"libx264 does not take 16386x2 pixels at fps 8") as wide:
+        write_clip(large, tmp_path / "a.mp4")
+    assert {fast.value.kind, wide.value.kind} == {"clip_not_encoded"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_no_fault_of_the_clip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # of the device
+    (tmp_path / "a.webm.part").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        write_clip(clip(), tmp_path / "a.webm")
 
 
 def test_a_poster_is_the_middle_and_a_strip_some_side_by_side(tmp_path: Path) -> None:

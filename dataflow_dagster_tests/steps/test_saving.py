@@ -2,10 +2,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from dataflow_dagster.engines.session import Answer
+from dataflow_dagster.media.clips import Clip
 from dataflow_dagster.rows import Row, RowError
 from dataflow_dagster.steps.inputs import Work
 from dataflow_dagster.steps.saving import SAVE_AHEAD, MediumSaver, Saved
@@ -95,6 +97,21 @@ def test_a_disk_that_cannot_be_written_is_no_rows_fault(
     saver = MediumSaver(tmp_path / "drawn", pool)
     with pytest.raises(OSError, match="drawn"):
         _save(saver, {"dataflow_name": "a.png"})
+
+
+def test_a_clip_that_its_format_does_not_hold_costs_one_row(
+    tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    saver = MediumSaver(tmp_path / "filmed", pool, "video")
+    fast = Answer(clip=Clip(np.zeros((2, 16, 16, 3), np.uint8), 120))
+    rows: list[Row] = [{"dataflow_name": "a.gif"}, {"dataflow_name": "b.webm"}]
+    works = [Work(number, row) for number, row in enumerate(rows)]
+    saved = [*saver.save(works[0], fast), *saver.save(works[1], fast), *saver.finish()]
+    (_, told), (_, kept) = saved
+    assert isinstance(told, RowError)
+    assert (told.kind, "fps is 120" in told.message) == ("clip_not_encoded", True)
+    assert isinstance(kept, dict)
+    assert [path.name for path in (tmp_path / "filmed").iterdir()] == ["b_generated.webm"]
 
 
 def _save(saver: MediumSaver, row: Row) -> list[Saved]:
