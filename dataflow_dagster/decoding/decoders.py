@@ -30,6 +30,7 @@ _LOOK_EVERY_S: Final = 1.0
 _TRIES: Final = 2
 
 CRASHED: Final = "decoder_crashed"
+TIMEOUT: Final = "decoder_timeout"
 
 
 class DecoderError(Exception):
@@ -92,7 +93,7 @@ class Decoders(Generic[A, R]):
             process.kill()
             self._end(process)
             said = f"{source}: not decoded within {self._limit_s:g} s (media_timeout)"
-            return RowError("decoder_timeout", said)
+            return RowError(TIMEOUT, said)
         except (EOFError, OSError):
             return RowError(CRASHED, f"{source}: the decoder died {self._end(process)}")
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import dagster as dg
 
+from dataflow_dagster.decoding.previews import Previews
 from dataflow_dagster.factory.tables import cell, line, table
-from dataflow_dagster.factory.thumbnails import thumbnail
+from dataflow_dagster.factory.thumbnails import strips, thumbnail
 from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.media.hosts import Hosts
 from dataflow_dagster.media.paths import resolve_medium
@@ -81,12 +82,13 @@ class Samples:
             "dagster/column_schema": _schema(self._rows),
             "rows": dg.MetadataValue.md(rows_table(self._rows[:SAMPLE_ROWS])),
         }
-        pictures = self._pictures_table()
+        with strips() as clips:
+            pictures = self._pictures_table(clips)
         if pictures is not None:
             shown["pictures"] = dg.MetadataValue.md(pictures)
         return shown
 
-    def _pictures_table(self) -> str | None:
+    def _pictures_table(self, clips: Previews) -> str | None:
         """Rows of thumbnails and texts, as many as fit."""
         good = (row for row in self._rows if row.get(ERROR) is None)
         told = [cells for row in good if (cells := self._cells(row))][:SAMPLE_ROWS]
@@ -94,7 +96,7 @@ class Samples:
         lines = [line([cell(head) for head in heads]), line(["---"] * len(heads))]
         room = MOST_BYTES if self._shard.key is None else MOST_BYTES_OF_A_PARTITION
         for cells in told:
-            made = line([_shown(cells.get(head)) for head in heads])
+            made = line([_shown(cells.get(head), clips) for head in heads])
             room -= len(made)
             if room < 0:
                 break
@@ -166,7 +168,8 @@ def _type(value: Any) -> Iterator[str]:
 
 
 def _is_plain(column: str) -> bool:
-    return not column.startswith(PREFIX) or column in (current("text"), current("image"))
+    newest = {current(medium) for medium in ("text", "image", "video")}
+    return not column.startswith(PREFIX) or column in newest
 
 
 def _source(medium: Medium, value: Any, pipeline: PipelineSpec) -> "_Seen | str | None":
@@ -184,8 +187,8 @@ def _seen(medium: Medium, path: str) -> "_Seen | str":
     return path if here is None else _Seen(medium, here)
 
 
-def _shown(value: "_Seen | str | None") -> str:
+def _shown(value: "_Seen | str | None", clips: Previews) -> str:
     if not isinstance(value, _Seen):
         return cell(value)
     with mirrors.lent(value.path) as path:
-        return thumbnail(path, value.medium)
+        return thumbnail(path, value.medium, clips)

@@ -78,7 +78,8 @@ class _Page:
         further = self._further_failed({str(row[ID]): row for row in first})
         failed = list(islice(further, FAILED_IN_PAGE))
         chunks = self._write_chunks(map(Cards(self._pipeline, self._path.parent).card, further))
-        rows = [self._cards.card(row) for row in [*first, *failed]]
+        with self._posters:
+            rows = [self._cards.card(row) for row in [*first, *failed]]
         data = encode({"rows": rows, "chunks": chunks}).decode("utf-8")
         values = {
             "title": escape(self._title()),

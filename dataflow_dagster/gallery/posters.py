@@ -1,8 +1,12 @@
 """Small pictures of clips beside a page, so that a browser loads no clip before it is played."""
 
 import os
+from functools import partial
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
+from dataflow_dagster.decoding.previews import Previews
 from dataflow_dagster.media.posters import poster
 from dataflow_dagster.rows import RowError, fingerprint
 
@@ -13,7 +17,7 @@ _QUALITY = 75
 
 
 class Posters:
-    """Posters of one page, in a folder of their own that holds no others.
+    """Posters of one page, in a folder of their own that holds no others; a context.
 
     Args:
         page: ``<folder>/<name>.html``; its posters lie in ``<folder>/<name>_posters``.
@@ -22,6 +26,18 @@ class Posters:
     def __init__(self, page: Path) -> None:
         self._folder = page.with_name(f"{page.stem}_posters")
         self._names: set[str] = set()
+        self._previews = Previews(partial(poster, max_pixels=_MOST_PIXELS))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._previews.__exit__(kind, raised, trace)
 
     def poster(self, clip: Path) -> Path | None:
         """The clip's poster, written unless it is there; None: it has none, or others enough."""
@@ -31,9 +47,9 @@ class Posters:
             path = self._folder / name
             if name not in self._names and len(self._names) >= MOST_POSTERS:
                 return None
-            if not path.exists():
-                self._write(clip, path)
-        except (OSError, ValueError, RowError):
+            if not path.exists() and not self._wrote(clip, path):
+                return None
+        except (OSError, ValueError):
             return None  # the page shows the clip itself, or that it is not there
         self._names.add(name)
         return path
@@ -48,8 +64,10 @@ class Posters:
         if not self._names:
             self._folder.rmdir()
 
-    def _write(self, clip: Path, path: Path) -> None:
-        picture = poster(clip, max_pixels=_MOST_PIXELS)
+    def _wrote(self, clip: Path, path: Path) -> bool:
+        picture = self._previews.of(clip)
+        if isinstance(picture, RowError):
+            return False
         self._folder.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
@@ -57,3 +75,4 @@ class Posters:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+        return True

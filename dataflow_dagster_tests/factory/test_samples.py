@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from dataflow_dagster.factory.samples import rows_table
-from dataflow_dagster.factory.thumbnails import thumbnail
 from dataflow_dagster.rows import Row
 from dataflow_dagster_tests.media.clips_made import write_video
 from dataflow_dagster_tests.toys.pipelines import (
@@ -152,14 +151,6 @@ def test_long_and_large_clips_stay_small_in_the_log(
         metadata = event.materialization.metadata
         assert sum(len(str(value.value)) for value in metadata.values()) < most
         assert "data:image/jpeg" in str(metadata["pictures"].value)
-
-
-def test_a_clip_is_named_by_its_reason_where_nothing_can_decode_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("dataflow_dagster.media.posters.find_spec", lambda _: None)
-    write_video(tmp_path / "a.mp4", 4)
-    assert thumbnail(tmp_path / "a.mp4", "video") == "no\\_pyav"
 
 
 def test_our_own_columns_stay_away_but_for_the_newest_text_and_picture() -> None:

@@ -113,3 +113,11 @@ def test_a_poster_is_the_middle_and_a_strip_some_side_by_side(tmp_path: Path) ->
     beside = np.asarray(strip(tmp_path / "a.mp4", frames=3))
     assert [number_of(beside[:, at : at + 128]) for at in (0, 128, 256)] == [0, 4, 8]
     assert strip(tmp_path / "a.mp4", max_pixels=2000).size == (63 * 4, 31)
+
+
+def test_without_pyav_a_clip_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dataflow_dagster.media.posters.find_spec", lambda _: None)
+    for picture in (poster, strip):
+        with pytest.raises(RowError, match="pip install av") as none:
+            picture(tmp_path / "a.mp4")
+        assert none.value.kind == "no_pyav"
