@@ -55,9 +55,8 @@ class Written:
 
     def key_of(self, path: Path) -> str | None:
         """The key of the YAML that puts drawings where `path` lies, its folder's links followed."""
-        real = os.path.join(_real(str(path.parent)), path.name)  # noqa: PTH118 - as `_normal`
-        places = self._keys.items()
-        return next((k for k, of in places if _inside(path, of) or _inside(Path(real), of)), None)
+        real, places = Path(real_path(path)), self._keys.items()
+        return next((k for k, of in places if _inside(path, of) or _inside(real, of)), None)
 
     def holds_medium(self, path: Path) -> bool:
         """Whether `path` is, or lies in, a folder of drawn pictures."""
@@ -121,9 +120,13 @@ def _normal(path: Path) -> str:
     return os.path.normpath(path.absolute())
 
 
+def real_path(path: Path) -> str:
+    """Its folder's links followed, once for the many media of one folder; its own is not."""
+    return os.path.join(_real(str(path.parent)), path.name)  # noqa: PTH118 - a `Path` takes longer
+
+
 @lru_cache(4096)
 def _real(folder: str) -> str:
-    """Its links followed: once for the many media of one folder."""
     return os.path.realpath(folder)
 
 

@@ -155,7 +155,11 @@ class RawMeta:
             version = writer.finish(tally.rows)
             tally.seconds = time.monotonic() - began
             return target.leave_manifest(
-                fingerprint=self.fingerprint, source=source, data_version=version, tally=tally
+                fingerprint=self.fingerprint,
+                source=source,
+                data_version=version,
+                tally=tally,
+                pipeline=self._pipeline.name,
             )
 
     def _found(self, target: Shard, manifest: Manifest) -> Manifest:

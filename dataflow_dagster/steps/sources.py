@@ -1,6 +1,7 @@
 """The user's own media: no run may write over a file that a row names."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from dataflow_dagster.formats.format import InputError
@@ -10,7 +11,7 @@ from dataflow_dagster.places import as_path, place, scheme
 from dataflow_dagster.rows import Row, RowError
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import meta_folder
-from dataflow_dagster.steps.overlap import Written
+from dataflow_dagster.steps.overlap import Written, real_path
 
 
 class Sources:
@@ -45,6 +46,13 @@ class Sources:
                     " keep your media elsewhere (meta_folder)"
                 )
                 raise InputError(self._meta_path, message)
+
+    def paths(self, row: Row) -> Iterator[str]:
+        """Where on this machine the media lie that a row names, as `real_path` has them."""
+        for column in self._columns:
+            path = self._path(row.get(column))
+            if path is not None and scheme(path) == "":
+                yield real_path(Path(path))
 
     def _path(self, value: object) -> str | None:
         try:
