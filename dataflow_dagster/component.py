@@ -12,7 +12,7 @@ from pydantic import Field
 from dataflow_dagster.factory.agreement import clashing_folders
 from dataflow_dagster.factory.loading import definitions_of, is_validation, load_rooted, tell_broken
 from dataflow_dagster.schema.errors import PipelineError, Problem
-from dataflow_dagster.schema.pipeline import PipelineSpec
+from dataflow_dagster.schema.pipeline import PipelineSpec, usable_name
 
 STARTER = """\
 # Rows in, captions out. Paths start at the project's root.
@@ -39,8 +39,8 @@ class PipelineScaffolder(dg.Scaffolder[Any]):
         folder = request.target_path.parent if request.append else request.target_path
         pipeline = folder / "pipeline.yaml"
         if not pipeline.exists():
-            name = "".join(sign if sign.isalnum() else "_" for sign in folder.name)
-            pipeline.write_text(STARTER.replace("NAME", name), encoding="utf-8")
+            text = STARTER.replace("NAME", usable_name(folder.name))
+            pipeline.write_text(text, encoding="utf-8")
 
 
 @dg.scaffold_with(PipelineScaffolder)

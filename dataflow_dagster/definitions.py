@@ -22,7 +22,9 @@ def pipeline_files(environ: Mapping[str, str]) -> list[Path]:
 
 def _files_of(place: Path) -> Iterator[Path]:
     if place.is_dir():
-        yield from sorted(path for path in place.iterdir() if path.suffix in (".yaml", ".yml"))
+        yield from sorted(
+            path for path in place.iterdir() if path.suffix.lower() in (".yaml", ".yml")
+        )
     elif place != DEFAULT_PIPELINES or place.exists():
         yield place
 

@@ -1,5 +1,6 @@
 """Where things lie: a path on this machine, or a URL that fsspec knows."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,6 +39,11 @@ def place(text: str) -> AnyPath:
     if scheme(text) in ("", "file", "local"):
         return Path(text.partition("://")[2] if is_url(text) else text)
     return UPath(text)
+
+
+def at_home(text: str) -> str:
+    """The text, of which a ``~`` that begins a path stands for the user's own folder."""
+    return os.path.expanduser(text) if text == "~" or text.startswith("~/") else text  # noqa: PTH111
 
 
 def is_local(path: AnyPath) -> bool:

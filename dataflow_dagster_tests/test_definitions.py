@@ -129,3 +129,10 @@ def test_without_the_variable_they_are_those_of_data_pipelines(
     (tmp_path / "data/pipelines").mkdir(parents=True)
     (tmp_path / "data/pipelines/x.yaml").write_text("")
     assert pipeline_files({"DATAFLOW_PIPELINES": ""}) == [Path("data/pipelines/x.yaml")]
+
+
+def test_endings_in_capitals_are_pipelines_too(tmp_path: Path) -> None:
+    for name in ("a.YAML", "b.Yml", "c.yaml", "d.txt"):
+        (tmp_path / name).touch()
+    found = pipeline_files({"DATAFLOW_PIPELINES": str(tmp_path)})
+    assert [path.name for path in found] == ["a.YAML", "b.Yml", "c.yaml"]

@@ -31,19 +31,23 @@ def clean(config: Path, yes: bool) -> None:
 
     Shards of another split, format or prompt, what killed runs left, pictures that no row names,
     lists of errors and pages of another split, folders of steps that are gone. What a run could
-    still take an answer from stays; so does all that is not below base_folder and save_folder, and
-    what a run is writing now. Exit code 2: the YAML is wrong, or its input cannot be read.
+    still take an answer from stays; so does all that was not made for this pipeline, as the notes
+    beside it tell, and what a run is writing now. Exit code 2: the YAML is wrong, or its input
+    cannot be read.
     """
     pipeline = resolved(config)
     try:
         bring_rows(pipeline)
-        found = list(Leftovers(pipeline, list(_current(pipeline))).find())
+        leftovers = Leftovers(pipeline, list(_current(pipeline)))
+        found = list(leftovers.find())
     except (EngineMissingError, InputError) as error:
         raise Refused(str(error)) from error
     except StoreError as error:
         raise Failed(str(error)) from error
     for leftover in found:
         click.echo(f"{leftover.size:>14,}  {mirrors.address(leftover.path)}  ({leftover.why})")
+    for folder, why in leftovers.left_alone:
+        click.echo(f"left alone: {mirrors.address(folder)} ({why})")
     total = sum(leftover.size for leftover in found)
     click.echo(f"{total:>14,}  bytes in {len(found):,} files")
     if found and (yes or click.confirm("Remove them?")):

@@ -18,7 +18,8 @@ def clashing_folders(pipeline: PipelineSpec, others: Iterable[PipelineSpec]) -> 
     """
     for other in others:
         if other.name == pipeline.name:
-            raise _clash(pipeline, "name", f"'{pipeline.name}' is the name of {other.path} too")
+            said = f"'{pipeline.name}' is the name of {other.path} too; give one of them"
+            raise _clash(pipeline, "name", f"{said} another by 'name:'")
         theirs = {_place(other.base_folder), _place(other.save_folder)}
         for key, folder in (
             ("base_folder", pipeline.base_folder),

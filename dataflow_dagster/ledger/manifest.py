@@ -67,6 +67,7 @@ class Manifest:
         tally: How the rows ended in the run that wrote this shard.
         step: What the keys of its answers begin with; empty: the asset answers nothing.
         asset: Names the column of its answers.
+        pipeline: The name of the pipeline that it was made for, so that others leave it alone.
     """
 
     fingerprint: str
@@ -77,6 +78,7 @@ class Manifest:
     engine: Mapping[str, str] = field(default_factory=dict[str, str])
     step: str = ""
     asset: str = ""
+    pipeline: str = ""
 
     def all_reused(self) -> "Manifest":
         """The same shard, found whole by a later run that had nothing to do."""

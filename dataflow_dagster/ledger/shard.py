@@ -108,12 +108,21 @@ class Shard:
         tally: Tally,
         engine: Mapping[str, str] | None = None,
         origin: Origin | None = None,
+        pipeline: str = "",
     ) -> Manifest:
         """Mark the shard as whole, in its store too; arguments as in `Manifest`."""
         size = self.path.stat().st_size
         step, asset = ("", "") if origin is None else (origin.step, origin.asset)
         manifest = Manifest(
-            fingerprint, source, data_version, size, tally, engine or {}, step=step, asset=asset
+            fingerprint,
+            source,
+            data_version,
+            size,
+            tally,
+            engine or {},
+            step=step,
+            asset=asset,
+            pipeline=pipeline,
         )
         manifest.write(self.manifest_path)
         self._send()

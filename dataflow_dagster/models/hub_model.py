@@ -3,14 +3,17 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from dataflow_dagster.engines.checkpoint import check_model_path
 from dataflow_dagster.engines.hub import fetched
 from dataflow_dagster.models.declaration import Model
+from dataflow_dagster.places import at_home
 
 ModelPath = Annotated[
-    str, Field(min_length=1, description="folder of the weights, or a name on the Hub")
+    str,
+    Field(min_length=1, description="folder of the weights, or a name on the Hub"),
+    AfterValidator(at_home),
 ]
 Revision = Annotated[
     str | None,

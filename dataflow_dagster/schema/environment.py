@@ -15,6 +15,9 @@ from dataflow_dagster.schema.wording import faults
 LITERAL: Final = frozenset({"prompt", "sys_prompt", "negative_prompt"})
 """Keys whose text is taken as it is: braces and dollars in a prompt mean nothing."""
 
+HOLDER: Final = "x-"
+"""Begins the keys at the left margin whose values stand there only to be repeated by ``*name``."""
+
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -35,10 +38,14 @@ class Reference:
 
 
 def references(document: Document) -> list[Reference]:
-    """Every ``${NAME}`` outside prompts, in the order of the document's keys."""
+    """Every ``${NAME}`` outside prompts, in the order of the document's keys.
+
+    What keys ``x-`` hold counts where it is repeated.
+    """
     return [
         Reference(name, at, document.place(at))
         for at, text in _texts(document.root, ())
+        if not (at and str(at[0]).startswith(HOLDER))
         for name in dict.fromkeys(_REFERENCE.findall(text))
     ]
 

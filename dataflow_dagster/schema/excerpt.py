@@ -6,7 +6,7 @@ from collections.abc import Sequence
 WIDTH = 100
 """Characters of a line that are shown around the fault."""
 
-_SECRET = re.compile(r"(?i)(\w*(?:api_?key|token|secret|password)\w*['\"]?\s*:\s*)\S.*")
+_SECRET = re.compile(r"(?i)(\w*(?:api_?key|token(?!s\b|izer)|secret|password)\w*['\"]?\s*:\s*)\S.*")
 
 
 def drawing(line: str, number: int, column: int, right: Sequence[str]) -> list[str]:

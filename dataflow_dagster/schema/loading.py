@@ -10,9 +10,10 @@ from pydantic import BaseModel, ValidationError
 from dataflow_dagster.models.declaration import Model
 from dataflow_dagster.schema.agreement import clashes
 from dataflow_dagster.schema.document import Document, read_document
-from dataflow_dagster.schema.environment import malformed, references
+from dataflow_dagster.schema.environment import HOLDER, malformed, references
 from dataflow_dagster.schema.errors import PipelineError, Problem
 from dataflow_dagster.schema.findings import Findings
+from dataflow_dagster.schema.foreign import foreign_signs
 from dataflow_dagster.schema.misplacement import misplaced, without_space
 from dataflow_dagster.schema.pipeline import (
     PipelineKeys,
@@ -22,6 +23,7 @@ from dataflow_dagster.schema.pipeline import (
     name_of,
 )
 from dataflow_dagster.schema.steps import Configured, configured, step_specs
+from dataflow_dagster.schema.syntax import lines_of, told
 from dataflow_dagster.schema.wording import described, faults
 
 LARGEST: Final = 1 << 20
@@ -45,7 +47,22 @@ def parse_pipeline(text: str, path: Path) -> PipelineSpec:
     Raises:
         PipelineError: All that is wrong with the text.
     """
-    document = read_document(text, path)
+    try:
+        return _parsed(read_document(text, path))
+    except PipelineError as error:
+        signs = _foreign(error, lines_of(text))
+        raise PipelineError(path, signs) if signs else error from None
+
+
+def _foreign(error: PipelineError, lines: list[str]) -> list[Problem]:
+    """The foreign signs that problems come of: of the same line, or of the one below."""
+    wrong = {problem.line for problem in error.problems}
+    found = [sign for sign in foreign_signs(lines) if wrong & {sign.line, sign.line + 1}]
+    return [told(sign, lines) for sign in found]
+
+
+def _parsed(document: Document) -> PipelineSpec:
+    path = document.path
     root = _root(document)
     findings = Findings(document, list(document.problems))
     used = references(document)
@@ -93,7 +110,8 @@ def _checked(
 
 def _said(root: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """The values under a default name; an optional key that was left empty is not said."""
-    values = _without_empty({"name": name_of(path), **root}, PipelineKeys)
+    own = {key: value for key, value in root.items() if not key.startswith(HOLDER)}
+    values = _without_empty({"name": name_of(path), **own}, PipelineKeys)
     if isinstance(values.get("steps"), list):
         values["steps"] = [
             _without_empty(step, StepKeys) if isinstance(step, dict) else step

@@ -41,7 +41,7 @@ def misplaced_in_config(key: str) -> str | None:
 def without_space(keys: object) -> str | None:
     """What to say where a mapping's keys begin with a dash: a list was meant."""
     entries = cast("list[str]", list(keys)) if isinstance(keys, (dict, list)) else []
-    dashed = next((key for key in entries if key.startswith("-")), None)
+    dashed = next((key for key in entries if str(key).startswith("-")), None)
     return f"a space is missing after the dash: '- {dashed[1:]}:'" if dashed else None
 
 

@@ -5,6 +5,7 @@ A key of a pipeline is one field of `PipelineOptions`, a key of a step one of `S
 
 import re
 from collections.abc import Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -27,6 +28,7 @@ from dataflow_dagster.schema.checks import Checks
 from dataflow_dagster.schema.environment import Reference, resolved, unset
 from dataflow_dagster.schema.errors import PipelineError, Problem
 from dataflow_dagster.schema.values import (
+    LONGEST_NAME,
     Column,
     Cores,
     Cron,
@@ -34,11 +36,11 @@ from dataflow_dagster.schema.values import (
     Host,
     Name,
     Owner,
+    Place,
     Pool,
     Quantity,
     Seconds,
     TagKey,
-    Text,
     Timezone,
     Variable,
 )
@@ -152,8 +154,10 @@ class PipelineOptions(_Strict, frozen=True):
     """The keys of a pipeline that mean the same before and after reading."""
 
     name: Name = Field(description="group and key prefix of the pipeline's assets")
-    meta_path: Text = Field(description="the file or folder the rows come from")
-    meta_folder: Text | None = Field(default=None, description="folder that media paths start from")
+    meta_path: Place = Field(description="the file or folder the rows come from")
+    meta_folder: Place | None = Field(
+        default=None, description="folder that media paths start from"
+    )
     base_folder: Folder = Field(
         default="intermediate_results/", description="folder of steps' rows"
     )
@@ -231,15 +235,15 @@ class PipelineSpec(PipelineOptions, frozen=True):
 
     def limited(self, rows: int) -> Self:
         """A copy that tries the pipeline on its first `rows` rows, apart from all that is real."""
-        suffix = f"_limit_{rows}"
+        suffix = f"limit_{rows}"
         return self.model_copy(
             update={
                 "limit": rows,
-                "name": self.name + suffix,
+                "name": f"{self.name}_{suffix}",
                 "shards": None,
                 "files_per_shard": None,
-                "base_folder": self.base_folder.rstrip("/") + suffix,
-                "save_folder": self.save_folder.rstrip("/") + suffix,
+                "base_folder": _beside(self.base_folder, suffix),
+                "save_folder": _beside(self.save_folder, suffix),
             }
         )
 
@@ -248,9 +252,26 @@ class PipelineSpec(PipelineOptions, frozen=True):
         return unset(self.references, environ)
 
 
+def _beside(folder: str, suffix: str) -> str:
+    """A folder of the same name and `suffix`; within it where it has no name: ``.``, a bucket."""
+    path = folder.rstrip("/")
+    named = path.partition("://")[2] if "://" in path else f"./{path}"
+    has_name = "/" in named and named.rpartition("/")[2] not in ("", ".", "..")
+    return f"{path}_{suffix}" if has_name else f"{path}/{suffix}"
+
+
 def name_of(path: Path) -> str:
-    """The pipeline's name where the YAML gives none: the file's, what no name may hold as ``_``."""
-    return re.sub(r"[^A-Za-z0-9_]", "_", path.stem) or "_"
+    """The pipeline's name where the YAML gives none: made of the file's."""
+    return usable_name(path.stem)
+
+
+def usable_name(text: str) -> str:
+    """`text` as a name, what no name may hold as ``_``; by its hash where no letter is left."""
+    name = re.sub(r"[^A-Za-z0-9_]", "_", text)[:LONGEST_NAME] or "_"
+    if text.isascii() or re.search(r"[A-Za-z]", name):
+        return name
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+    return f"pipeline_{digest}"
 
 
 def reserved_asset(name: str) -> bool:

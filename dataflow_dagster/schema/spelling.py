@@ -23,10 +23,19 @@ def listed(given: str, allowed: Iterable[str]) -> str:
     return f"{', '.join(shown)} and {len(names) - len(shown)} more"
 
 
-def unknown(what: str, given: str, allowed: Iterable[str]) -> str:
-    """``unknown key, did you mean 'temperature'? Allowed: ...`` for a name that is not allowed."""
+def unknown(what: str, given: str, allowed: Iterable[str], *, see: str | None = None) -> str:
+    """``unknown key, did you mean 'temperature'? Allowed: ...`` for a name that is not allowed.
+
+    Args:
+        what: What it names.
+        given: The name.
+        allowed: Those that could stand there.
+        see: A command that lists them, which takes the place of a long list of names unlike it.
+    """
     names = list(allowed)
     close = nearest(given, names)
+    if close is None and len(names) > SHOWN_ALLOWED:
+        return f"unknown {what}. Allowed: {', '.join(names) if see is None else f'see {see}'}"
     hint = f", did you mean '{close}'?" if close else "."
     return f"unknown {what}{hint} Allowed: {listed(given, names)}"
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast, get_args
 
 from pydantic import ValidationError
 
@@ -23,6 +23,9 @@ from dataflow_dagster.schema.spelling import unknown
 from dataflow_dagster.schema.wording import faults
 
 Keys = Mapping[str, Any]
+
+_MODELS: Final = "python -m dataflow_dagster models"
+"""The command that lists all models, or the keys of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,17 +149,31 @@ def _config(
     model: type[Model], config: Keys, step: KeyPath, findings: Findings, by_name: str | None
 ) -> Model | None:
     at = (*step, "config")
-    values, spelled = _new_spelling(model, config, at, findings)
+    values, spelled = _new_spelling(model, _without_empty(model, config), at, findings)
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        for fault in faults(error, model, values):
+        for fault in faults(error, model, values, see=f"{_MODELS} {model.__name__}"):
             first, *rest = fault.at or ("",)
             where = (*at, spelled.get(str(first), first), *rest) if fault.at else at
             where = (*step, "name") if first == by_name else where
             hint = misplaced_in_config(str(first)) if fault.unknown_key and not rest else None
             findings.refuse(where, hint or fault.message)
         return None
+
+
+def _without_empty(model: type[Model], config: Keys) -> Keys:
+    """`config` without keys that were left empty, where no value is no value of the key itself."""
+    fields = {key: model.model_fields.get(model.old_keys.get(key, key)) for key in config}
+    empty = {
+        key
+        for key, field in fields.items()
+        if config[key] is None
+        and field is not None
+        and not field.is_required()
+        and type(None) not in get_args(field.annotation)
+    }
+    return {key: value for key, value in config.items() if key not in empty}
 
 
 def _new_spelling(

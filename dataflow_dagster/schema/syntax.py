@@ -8,17 +8,25 @@ import yaml
 
 from dataflow_dagster.schema.errors import Problem
 from dataflow_dagster.schema.excerpt import drawing
+from dataflow_dagster.schema.flow import mended_flow
+from dataflow_dagster.schema.foreign import (
+    FULL_COLON,
+    FULL_COMMA,
+    foreign_sign,
+    without_foreign,
+)
 from dataflow_dagster.schema.indentation import misplaced_entry, misplaced_key
 from dataflow_dagster.schema.slips import Fault, Finding
 
 _DASH = re.compile(r"(\s*)-([A-Za-z_]\w*\s*:(?:\s.*|$))")
 _NO_SPACE = re.compile(r"(\s*(?:- +)?[A-Za-z_]\w*:)([^\s:/\\].*)")
+_PLAIN = str.maketrans({FULL_COLON: ": ", FULL_COMMA: ", "})
 _PAIR = re.compile(r"(\s*(?:- +)*[A-Za-z_]\w*\s*:\s+)(\S.*)")
 
 
 def syntax_problem(error: yaml.YAMLError, text: str) -> Problem:
     """The fault's line and column, what is wrong, the line with a caret, and the right form."""
-    lines = re.split(r"\r\n|[\r\n\x85\u2028\u2029]", text)  # as PyYAML counts them
+    lines = lines_of(text)
     if isinstance(error, yaml.reader.ReaderError):
         return _unreadable_character(error, text)
     if not isinstance(error, yaml.MarkedYAMLError) or (fault := _fault(error, lines)) is None:
@@ -27,9 +35,19 @@ def syntax_problem(error: yaml.YAMLError, text: str) -> Problem:
         (finding for rule in _RULES if (finding := rule(fault)) is not None),
         Finding(fault.line, fault.column, f"is not YAML: {fault.problem}"),
     )
+    return told(found, lines)
+
+
+def told(found: Finding, lines: list[str]) -> Problem:
+    """A finding as a problem, its line drawn."""
     drawn = drawing(lines[found.line], found.line + 1, found.column, found.right)
     message = "\n".join([found.message, *drawn])
     return Problem(found.line + 1, found.column + 1, "", message)
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, as PyYAML counts them."""
+    return re.split(r"\r\n|[\r\n\x85\u2028\u2029]", text)
 
 
 def _fault(error: yaml.MarkedYAMLError, lines: list[str]) -> Fault | None:
@@ -124,6 +142,13 @@ def _backslash(fault: Fault) -> Finding | None:
 def _open_bracket(fault: Fault) -> Finding | None:
     if "flow" not in fault.context:
         return None
+    text = fault.lines[fault.start]
+    said = without_foreign(text)
+    if said is not None:
+        return Finding(fault.start, 0, said, (text.translate(_PLAIN),))
+    mended = mended_flow(fault)
+    if mended is not None:
+        return mended
     message = "a bracket is not closed, or a comma is missing; a text with brackets wants quotes"
     return Finding(fault.start, 0, message, _line_in_quotes(fault, fault.start))
 
@@ -170,6 +195,7 @@ def _quoted(text: str) -> str:
 
 _RULES: Final[tuple[Callable[[Fault], Finding | None], ...]] = (
     _merge_conflict,
+    foreign_sign,
     _tab,
     _second_document,
     _open_quote,

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
 
+from dataflow_dagster.places import at_home
 from dataflow_dagster.rows import PREFIX
 from dataflow_dagster.schema.cron import checked_cron
 
@@ -19,7 +20,10 @@ def _text(pattern: str, expected: str) -> Any:
     return Field(pattern=pattern, json_schema_extra={"expected": expected})
 
 
-Text = Annotated[str, Field(min_length=1)]
+LONGEST_NAME = 100
+"""Characters: what is appended to a name fits into the 255 that file systems allow."""
+
+Place = Annotated[str, Field(min_length=1), AfterValidator(at_home)]
 Folder = Annotated[
     str,
     _text(
@@ -28,8 +32,15 @@ Folder = Annotated[
         " processes see, such as s3://bucket/folder, without a password: credentials come from the"
         " environment",
     ),
+    AfterValidator(at_home),
 ]
-Name = Annotated[str, _text(r"^[A-Za-z0-9_]+\Z", "a name of letters, digits and _")]
+Name = Annotated[
+    str,
+    _text(
+        rf"^[A-Za-z0-9_]{{1,{LONGEST_NAME}}}\Z",
+        f"a name of letters (a to z), digits and _, at most {LONGEST_NAME} of them",
+    ),
+]
 Column = Annotated[
     str, _text(rf"^(?!{PREFIX})[^\r\n]+\Z", f"a column's name, which does not begin with {PREFIX}")
 ]

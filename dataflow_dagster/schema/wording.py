@@ -10,8 +10,10 @@ from pydantic_core import ErrorDetails
 
 from dataflow_dagster.schema.errors import KeyPath
 from dataflow_dagster.schema.expectation import Schema, allowed, branches, field_at, json_schema
+from dataflow_dagster.schema.foreign import without_foreign
 from dataflow_dagster.schema.spelling import unknown
 
+_TRUTHS: Final = frozenset({"true", "false", "yes", "no", "on", "off"})
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?")
 
 SECRET: Final = "password"
@@ -47,7 +49,12 @@ def described(value: object) -> str:
 
 
 def faults(
-    error: ValidationError, model: type[BaseModel], given: object, *, show: bool = True
+    error: ValidationError,
+    model: type[BaseModel],
+    given: object,
+    *,
+    show: bool = True,
+    see: str | None = None,
 ) -> list[Fault]:
     """Every error of one validation of `given`, those of the branches of a union made one.
 
@@ -56,19 +63,20 @@ def faults(
         model: What `given` was checked against.
         given: The YAML's values.
         show: Whether messages may show what was given.
+        see: A command that lists the keys allowed; None: messages list them.
     """
     schema = json_schema(model)
     found: dict[KeyPath, Fault] = {}
     for detail in error.errors(include_url=False):
         at = _within(detail, given) if show else tuple(detail["loc"])
-        message = _said(detail, at, schema, show=show)
+        message = _said(detail, at, schema, show=show, see=see)
         if not at and detail["type"] == "value_error":
             at, message = _on_its_key(_objection(detail), model)
         found.setdefault(at, Fault(at, detail["type"] == "extra_forbidden", message))
     return list(found.values())
 
 
-def _said(detail: ErrorDetails, at: KeyPath, schema: Schema, *, show: bool) -> str:
+def _said(detail: ErrorDetails, at: KeyPath, schema: Schema, *, show: bool, see: str | None) -> str:
     definitions = schema.get("$defs", {})
     field = field_at(schema, at, definitions)
     given = _given(detail, field) if show else "stands for a value that is not allowed"
@@ -77,8 +85,7 @@ def _said(detail: ErrorDetails, at: KeyPath, schema: Schema, *, show: bool) -> s
         return f"is no key to use here{_key_names(schema, at, definitions)}"
     match detail["type"]:
         case "extra_forbidden":
-            container = field_at(schema, at[:-1], definitions) or {}
-            return unknown("key", str(at[-1]), container.get("properties", {}))
+            return _unknown_key(str(at[-1]), field_at(schema, at[:-1], definitions) or {}, see)
         case "value_error" | "assertion_error":
             return f"{given}: {_objection(detail)}"
         case "missing":
@@ -88,6 +95,11 @@ def _said(detail: ErrorDetails, at: KeyPath, schema: Schema, *, show: bool) -> s
             return f"{given}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
         case _:
             return f"{given}, expected {expected}{_hint(detail['input'], field) if show else ''}"
+
+
+def _unknown_key(key: str, container: Schema, see: str | None) -> str:
+    foreign = without_foreign(key)
+    return foreign or unknown("key", key, container.get("properties", {}), see=see)
 
 
 def _key_names(schema: Schema, at: KeyPath, definitions: Mapping[str, Schema]) -> str:
@@ -114,9 +126,17 @@ def _on_its_key(objection: str, model: type[BaseModel]) -> tuple[KeyPath, str]:
 
 
 def _given(detail: ErrorDetails, field: Schema | None) -> str:
-    if field is not None and SECRET in str(field) and detail["input"] is not None:
+    if _holds_secret(field) and detail["input"] is not None:
         return "is not shown"
     return described(detail["input"])
+
+
+def _holds_secret(schema: object) -> bool:
+    """Whether a value under this schema is, or holds, a SecretStr."""
+    if isinstance(schema, dict):
+        of = cast("dict[str, object]", schema)
+        return of.get("format") == SECRET or any(map(_holds_secret, of.values()))
+    return isinstance(schema, list) and any(map(_holds_secret, cast("list[object]", schema)))
 
 
 def _hint(value: object, field: Schema | None) -> str:
@@ -126,6 +146,10 @@ def _hint(value: object, field: Schema | None) -> str:
             return " (${NAME} can stand for text only)"
         case str() if _NUMBER.fullmatch(value) and not wants_text:
             return "; leave the quotes out"
+        case str() if value.lower() in _TRUTHS and "'boolean'" in str(field):
+            return "; leave the quotes out"
+        case str() if (foreign := without_foreign(value)) is not None:
+            return f"; {foreign}"
         case bool() | int() | float() if wants_text and _fits(str(value), field):
             return "; put it in quotes"
         case dict() if wants_text:

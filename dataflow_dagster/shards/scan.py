@@ -15,7 +15,8 @@ _MOST_PLACES: Final = 16_384
 """Places kept; of more, every second one goes."""
 
 NameOf = Callable[[Row, str], str | None]
-"""A row and its id → what its media are named after; None: it makes none. Must not raise."""
+"""A row and its id → what its media are named after; None: it makes none. Raises nothing but
+InputError: the input as a whole cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class StepRun:
         progress: Is told of rows done.
 
     Attributes:
+        pipeline_name: Stands in manifests, so that other pipelines leave the shards alone.
         fingerprint: Begins every row's key; equal settings of the model, equal fingerprint.
         origin: Marks the files of its answers.
         ledger: Its earlier answers; None: they are not wanted.
@@ -59,6 +60,7 @@ class StepRun:
         progress: Progress | None = None,
     ) -> None:
         self.step = step
+        self.pipeline_name = pipeline.name
         self.recompute = recompute
         self._retry_failed = retry_failed
         self.progress: Progress = progress or Silent()

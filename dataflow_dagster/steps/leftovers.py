@@ -1,5 +1,6 @@
 """What earlier runs left under a pipeline's folders and no current step can use."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,19 +11,26 @@ from dataflow_dagster.ledger.manifest import read_manifest
 from dataflow_dagster.ledger.ownership import is_owned
 from dataflow_dagster.ledger.shard import RAW_META_FOLDER
 from dataflow_dagster.ledger.trail import SENT
-from dataflow_dagster.rows import answer_column
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
+from dataflow_dagster.steps.evidence import (
+    BESIDE,
+    ROWS,
+    Evidence,
+    evidence_in,
+    is_rows,
+    named_media,
+    stem_of,
+)
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
-from dataflow_dagster.steps.pictures import generated_name
+from dataflow_dagster.steps.overlap import real_path
 from dataflow_dagster.steps.saved_leftovers import Current, Leftover, leftover, saved_leftovers
+from dataflow_dagster.steps.sources import Sources
 from dataflow_dagster.stores import mirrors
 
 _SPLIT = re.compile(r"[0-9]{5}-of-[0-9]{5}")
 _STEP_FOLDER = re.compile(r"step_[0-9]+_[A-Za-z0-9_]+")
-_ROWS = (".jsonl", ".parquet", ".before", ".part", ".interrupted")
 _HERE = (".part", ".interrupted", ".owner", ".whole", ".ordered")
 """Of runs on this machine: a store has none of them."""
-_BESIDE = (".keys", ".manifest.json", ".review.json", ".owner", ".whole", ".ordered")
 
 
 class Leftovers:
@@ -34,33 +42,71 @@ class Leftovers:
     Args:
         pipeline: With its environment resolved.
         current: All its assets, in order.
+
+    Attributes:
+        left_alone: Folders that may hold leftovers of others, and whose: known after `find`.
     """
 
     def __init__(self, pipeline: PipelineSpec, current: Sequence[Current]) -> None:
+        self.left_alone: list[tuple[Path, str]] = []
         self._layout = Layout(pipeline)
         self._source = [Path(pipeline.meta_path), Path(pipeline.meta_folder or pipeline.meta_path)]
         self._steps = {step.folder: step for step in pipeline.steps}
         self._current = {one.asset: one for one in current}
         self._by_step = {one.step: one for one in current if one.step}
         self._all_whole = all(one.whole for one in current)
+        self._name = pipeline.name
+        self._sources = set(self._media_of_input(pipeline))
+        self._drawn: set[str] = set()  # below save_folder, as below the steps' folders
 
     def find(self) -> Iterator[Leftover]:
         """All of them, folder by folder."""
         for folder in mirrors.folders(self._layout.base_folder):
-            if self._is_ours(folder) and folder.name in self._steps:
+            if not self._is_ours(folder):
+                continue
+            evidence = evidence_in(folder)
+            self._tell_of_others(folder, evidence)
+            if folder.name in self._steps:
                 step = self._steps[folder.name]
-                yield from self._of_folder(folder, self._current[step.asset])
-                yield from self._pictures(folder, step)
-            elif self._is_ours(folder) and folder.name == RAW_META_FOLDER:
-                yield from self._of_folder(folder, self._current[RAW_META])
-            elif self._is_ours(folder):
-                yield from self._of_old_folder(folder)
-        yield from self._of_folder(self._layout.save_folder, self._current[RESULTS])
-        if self._all_whole:
-            yield from saved_leftovers(self._layout, self._steps.values(), self._current[RESULTS])
+                media = list(self._pictures(folder, step, evidence))
+                yield from self._of_folder(folder, self._current[step.asset], evidence)
+                yield from media
+            elif folder.name == RAW_META_FOLDER:
+                yield from self._of_folder(folder, self._current[RAW_META], evidence)
+            else:
+                yield from self._of_old_folder(folder, evidence)
+        yield from self._of_results()
+
+    def _of_results(self) -> Iterator[Leftover]:
+        folder, results = self._layout.save_folder, self._current[RESULTS]
+        evidence = evidence_in(folder)
+        self._tell_of_others(folder, evidence)
+        yield from self._of_folder(folder, results, evidence)
+        if self._all_whole and evidence.pipelines <= {self._name}:
+            for found in saved_leftovers(self._layout, results, self._drawn):
+                if not self._is_source(found.path):
+                    yield found
+
+    def _tell_of_others(self, folder: Path, evidence: Evidence) -> None:
+        others = sorted(evidence.pipelines - {self._name})
+        if others:
+            self.left_alone.append((folder, f"of the pipeline {' and '.join(map(repr, others))}"))
+
+    def _media_of_input(self, pipeline: PipelineSpec) -> Iterator[str]:
+        """What the input's rows name in the folders that are cleaned, whoever made it."""
+        sources = Sources(pipeline)
+        places = (self._layout.base_folder, self._layout.save_folder)
+        begins = tuple(f"{place.resolve()}{os.sep}" for place in places)
+        for shard in self._current[RAW_META].shards:
+            if mirrors.exists(shard.path):
+                for row in shard.rows():
+                    yield from (path for path in sources.paths(row) if path.startswith(begins))
+
+    def _is_source(self, path: Path) -> bool:
+        return bool(self._sources) and real_path(path) in self._sources
 
     def _is_ours(self, folder: Path) -> bool:
-        """A step's folder, in which the user keeps no input."""
+        """A step's folder by its name, in which the user keeps no input."""
         place = folder.resolve()
         return (
             folder.is_dir()
@@ -69,17 +115,19 @@ class Leftovers:
             and not any(source.resolve().is_relative_to(place) for source in self._source)
         )
 
-    def _of_folder(self, folder: Path, current: Current) -> Iterator[Leftover]:
+    def _of_folder(self, folder: Path, current: Current, evidence: Evidence) -> Iterator[Leftover]:
         """Files of a current asset's folder that are none of its shards'."""
         own = {shard.path for shard in current.shards}
-        stems = {_stem(path) for path in own}
+        stems = {stem_of(path) for path in own}
         for path in shard_files(folder):
-            stem = _stem(path)
+            stem = stem_of(path)
             known = stem in stems or stem.name == "result" or _SPLIT.fullmatch(stem.name)
             if SENT in path.name:
                 yield from self._of_piece(path)
                 continue
             if path in own or not known or not path.is_file() or _is_live(stem):
+                continue
+            if not evidence.is_of(stem, self._name):
                 continue
             if stem in stems and _goes_with(path, own):
                 continue
@@ -104,14 +152,26 @@ class Leftovers:
             return "answers under other settings"
         return "its answers stand in the current shards" if self._by_step[step].whole else None
 
-    def _of_old_folder(self, folder: Path) -> Iterator[Leftover]:
-        """All of a folder whose step is no longer in the YAML, unless some answer is needed."""
-        files = [path for path in shard_files(folder) if path.is_file()]
-        rows = [path for path in files if path.suffix in _ROWS]
-        if any(_is_live(_stem(path)) or self._needed(path) for path in rows):
+    def _of_old_folder(self, folder: Path, evidence: Evidence) -> Iterator[Leftover]:
+        """What we made in a folder whose step is no longer in the YAML, if no answer is needed."""
+        if evidence.pipelines != {self._name}:
+            if evidence.makers and not evidence.pipelines:
+                self.left_alone.append((folder, "no note in it names its pipeline"))
             return
-        for path in mirrors.walk(folder):
-            yield leftover(path, "of a step that is not in the YAML")
+        files = [p for p in shard_files(folder) if p.is_file() and stem_of(p) in evidence.makers]
+        rows = [path for path in files if is_rows(path)]
+        if any(_is_live(stem_of(path)) or self._needed(path) for path in rows):
+            return
+        media = self._media_of_old(folder, rows, evidence) if self._current[RAW_META].whole else ()
+        for path in (*files, *media):
+            if not self._is_source(path):
+                yield leftover(path, "of a step that is not in the YAML")
+
+    def _media_of_old(self, folder: Path, rows: list[Path], evidence: Evidence) -> list[Path]:
+        """What its rows say that was drawn there."""
+        assets = {maker.asset for maker in evidence.makers.values() if maker.asset}
+        named = {value for asset in assets for value in named_media(rows, asset)}
+        return [path for path in mirrors.walk(folder) if _below(path, folder) in named]
 
     def _needed(self, path: Path) -> bool:
         step = _step_of(path)
@@ -119,21 +179,22 @@ class Leftovers:
             return not self._all_whole
         return step in self._by_step and not self._by_step[step].whole
 
-    def _pictures(self, folder: Path, step: StepSpec) -> Iterator[Leftover]:
-        """Drawn pictures that no row names, once all rows are there and no other ledger is."""
+    def _pictures(self, folder: Path, step: StepSpec, evidence: Evidence) -> Iterator[Leftover]:
+        """Pictures that rows named and no row names now, once all rows are there.
+
+        What no row ever named may be the user's.
+        """
         current = self._current[step.asset]
-        if step.config.writes == "text" or not current.whole or not self._all_whole:
+        if step.config.writes == "text" or evidence.pipelines != {self._name}:
             return
-        drawn, column = folder / step.asset, answer_column(step.asset)
-        medium = step.config.writes
-        named = {
-            generated_name(row, medium)
-            for shard in current.shards
-            for row in shard.rows()
-            if row.get(column) is not None
-        }
-        for path in mirrors.walk(drawn):
-            if path.relative_to(drawn).as_posix() not in named:
+        files = [path for path in shard_files(folder) if is_rows(path)]
+        known = named_media(files, step.asset)
+        self._drawn |= known
+        if not self._all_whole:
+            return
+        named = named_media((shard.path for shard in current.shards), step.asset)
+        for path in mirrors.walk(folder / step.asset):
+            if _below(path, folder) in known - named and not self._is_source(path):
                 yield leftover(path, "a picture that no row names")
 
 
@@ -146,32 +207,28 @@ def bring_rows(pipeline: PipelineSpec) -> None:
         mirror = mirrors.mirror_of(folder)
         if mirror is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            rows = (path for path in shard_files(folder) if path.name.endswith((*_ROWS, *_BESIDE)))
+            rows = (path for path in shard_files(folder) if path.name.endswith((*ROWS, *BESIDE)))
             mirror.bring_all(path for path in rows if path.suffix not in _HERE)
+
+
+def _below(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
 
 
 def _step_of(path: Path) -> str | None:
     """Whose answers a file of rows, or a file beside one, holds; None: nobody noted it."""
     rows = path.with_name(path.name.removesuffix(".keys"))
     if path.name.endswith(".manifest.json"):
-        stem = _stem(path)
+        stem = stem_of(path)
         either = (stem.with_name(stem.name + ending) for ending in (".jsonl", ".parquet"))
         rows = next((file for file in either if file.exists()), path)
     header = read_header(rows.with_name(rows.name + ".keys"), rows)
     if header is not None:
         return header.origin.step
-    manifest = read_manifest(_stem(path).with_name(_stem(path).name + ".manifest.json"))
+    manifest = read_manifest(stem_of(path).with_name(stem_of(path).name + ".manifest.json"))
     if manifest is None or not manifest.step or not rows.exists():
         return None
     return manifest.step if manifest.size == rows.stat().st_size else None
-
-
-def _stem(path: Path) -> Path:
-    """A shard's path without what tells its files apart: ``.../00001-of-00004``."""
-    name = path.name
-    for ending in (*_BESIDE, *_ROWS):
-        name = name.removesuffix(ending)
-    return path.with_name(name)
 
 
 def _goes_with(path: Path, own: set[Path]) -> bool:

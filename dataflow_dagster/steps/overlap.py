@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 from dataflow_dagster.formats.format import InputError
@@ -21,11 +23,11 @@ class Written:
         layout = Layout(pipeline)
         drawing = [step for step in pipeline.steps if step.config.writes != "text"]
         assets = [RAW_META, *(step.asset for step in pipeline.steps), RESULTS]
-        self._media = _both_ways(
-            _place(folder / step.asset)
-            for step in drawing
-            for folder in (layout.step_folder(step), layout.save_folder)
-        )
+        self._keys = {
+            "base_folder": _both_ways(_place(layout.step_folder(s) / s.asset) for s in drawing),
+            "save_folder": _both_ways(_place(layout.save_folder / s.asset) for s in drawing),
+        }
+        self._media = tuple(chain.from_iterable(self._keys.values()))
         self._rows = _both_ways(
             _place(path)
             for stem in (*map(layout.stem, assets), layout.save_folder / "errors")
@@ -45,6 +47,16 @@ class Written:
             )
             raise RowError("inside_output", message)
         return path
+
+    @property
+    def draws(self) -> bool:
+        """Whether any folder of media is written at all."""
+        return bool(self._media)
+
+    def key_of(self, path: Path) -> str | None:
+        """The key of the YAML that puts drawings where `path` lies, its folder's links followed."""
+        real, places = Path(real_path(path)), self._keys.items()
+        return next((k for k, of in places if _inside(path, of) or _inside(real, of)), None)
 
     def holds_medium(self, path: Path) -> bool:
         """Whether `path` is, or lies in, a folder of drawn pictures."""
@@ -106,6 +118,16 @@ def _both_ways(paths: Iterator[Path]) -> tuple[str, ...]:
 def _normal(path: Path) -> str:
     """Absolute, without ``..``, links as they are: following them costs a row 50 µs."""
     return os.path.normpath(path.absolute())
+
+
+def real_path(path: Path) -> str:
+    """Its folder's links followed, once for the many media of one folder; its own is not."""
+    return os.path.join(_real(str(path.parent)), path.name)  # noqa: PTH118 - a `Path` takes longer
+
+
+@lru_cache(4096)
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)
 
 
 def _inside(path: Path, places: tuple[str, ...]) -> bool:

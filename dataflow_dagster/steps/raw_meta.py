@@ -31,6 +31,7 @@ from dataflow_dagster.steps.layout import RAW_META, Layout, meta_folder
 from dataflow_dagster.steps.overlap import Written, check_input
 from dataflow_dagster.steps.pictures import name_after, told_apart, with_hash
 from dataflow_dagster.steps.progress import Progress, Silent
+from dataflow_dagster.steps.sources import Sources
 
 CODE_VERSION = 1
 
@@ -75,10 +76,14 @@ def reading_of(pipeline: PipelineSpec) -> Reading:
 
 
 def namer(pipeline: PipelineSpec) -> NameOf:
-    """Names a row after its picture or clip."""
-    folder, clips = meta_folder(pipeline), _clips(pipeline)
+    """Names a row after its picture or clip.
+
+    What it gives raises InputError for a row that names a file which could be drawn over.
+    """
+    folder, clips, sources = meta_folder(pipeline), _clips(pipeline), Sources(pipeline)
 
     def name_of(row: Row, row_id: str) -> str:
+        sources.check(row, row_id)  # of all rows, before a run of one shard draws anything
         return told_apart(_name(pipeline, row, folder, row_id), clips=clips)
 
     return name_of
@@ -109,6 +114,7 @@ class RawMeta:
         self._hosts = Hosts(pipeline.allowed_hosts)
         self._media = sorted(source_media(pipeline))
         self._written = Written(pipeline)
+        self._sources = Sources(pipeline)
         self.fingerprint = raw_meta_fingerprint(pipeline)
 
     def write_shard(
@@ -131,7 +137,11 @@ class RawMeta:
             return self._found(target, check_made(target, self.fingerprint))
         source = f"{self._index.signature}-{part}-{parts}"
         manifest = None if recompute else target.manifest()
-        if manifest and (manifest.fingerprint, manifest.source) == (self.fingerprint, source):
+        if (
+            manifest
+            and (manifest.fingerprint, manifest.source) == (self.fingerprint, source)
+            and "inside_output" not in manifest.tally.kinds  # a file may be there by now
+        ):
             return self._found(target, manifest)
         began = time.monotonic()
         tally = Tally()
@@ -145,7 +155,11 @@ class RawMeta:
             version = writer.finish(tally.rows)
             tally.seconds = time.monotonic() - began
             return target.leave_manifest(
-                fingerprint=self.fingerprint, source=source, data_version=version, tally=tally
+                fingerprint=self.fingerprint,
+                source=source,
+                data_version=version,
+                tally=tally,
+                pipeline=self._pipeline.name,
             )
 
     def _found(self, target: Shard, manifest: Manifest) -> Manifest:
@@ -182,6 +196,7 @@ class RawMeta:
             raise identity.error
         if isinstance(given, RowError):
             raise given
+        self._sources.check(given, identity.id)
         _check_columns(given)
         name = _name(self._pipeline, given, self._folder, identity.id)
         row[NAME] = with_hash(name, identity.id) if identity.name_is_taken else name

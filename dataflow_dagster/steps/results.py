@@ -38,6 +38,7 @@ class Results:
 
     def __init__(self, pipeline: PipelineSpec, progress: Progress | None = None) -> None:
         self._layout = Layout(pipeline)
+        self._pipeline_name = pipeline.name
         self._progress: Progress = progress or Silent()
         self._newest = {
             "text": pipeline.text_key,
@@ -88,6 +89,7 @@ class Results:
                 source=version,
                 data_version=data_version,
                 tally=tally,
+                pipeline=self._pipeline_name,
             )
 
     def _result(self, row: Row, tally: Tally) -> Row:

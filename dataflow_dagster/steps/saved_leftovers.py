@@ -1,13 +1,12 @@
 """What earlier runs left beside the results, once all of today's results are made."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dataflow_dagster.ledger.shard import Shard
-from dataflow_dagster.schema.pipeline import StepSpec
 from dataflow_dagster.steps.layout import Layout
 from dataflow_dagster.stores import mirrors
 
@@ -45,10 +44,15 @@ class Current:
     step: str = ""
 
 
-def saved_leftovers(
-    layout: Layout, steps: Iterable[StepSpec], results: Current
-) -> Iterator[Leftover]:
-    """Lists of errors and pages of another split, pictures and clips that no result names."""
+def saved_leftovers(layout: Layout, results: Current, drawn: Set[str]) -> Iterator[Leftover]:
+    """Lists of errors and pages of another split, drawn media that no result names.
+
+    Args:
+        layout: Of the pipeline.
+        results: Its newest asset.
+        drawn: The media that some step's rows name or named, as paths below ``save_folder``; any
+            other file there may be the user's.
+    """
     keys = {shard.key for shard in results.shards}
     for folder in ("errors", "gallery"):
         for path in mirrors.walk(layout.save_folder / folder):
@@ -56,16 +60,15 @@ def saved_leftovers(
             of = _OLD_SPLIT.fullmatch(top)
             if of is not None and of[1] not in keys:
                 yield leftover(path, "of another split")
-    drawn = [layout.save_folder / step.asset for step in steps if step.config.writes != "text"]
     if drawn:
         yield from _media(layout, drawn, results)
 
 
-def _media(layout: Layout, folders: list[Path], results: Current) -> Iterator[Leftover]:
+def _media(layout: Layout, drawn: Set[str], results: Current) -> Iterator[Leftover]:
     named = {value for shard in results.shards for row in shard.rows() for value in _texts(row)}
-    for folder in folders:
-        for path in mirrors.walk(folder):
-            if path.relative_to(layout.save_folder).as_posix() not in named:
+    for folder in sorted({name.partition("/")[0] for name in drawn}):
+        for path in mirrors.walk(layout.save_folder / folder):
+            if path.relative_to(layout.save_folder).as_posix() in drawn - named:
                 yield leftover(path, "a picture that no row names")
 
 

@@ -79,6 +79,7 @@ class ShardRun:
                 tally=self._tally,
                 engine=self._run.engine_notes(),
                 origin=self._run.origin,
+                pipeline=self._run.pipeline_name,
             )
 
     def _finish(self) -> str:

@@ -19,10 +19,12 @@ class StepAtWork(Protocol):
     """A step with its engine, which outlives the shard.
 
     Attributes:
+        pipeline_name: The pipeline that the step is of.
         proven: Some row was answered well in this run, so that the step is not hopeless.
         failures: Kind of error → rows of this run that failed of it, in all shards.
     """
 
+    pipeline_name: str
     proven: bool
     failures: Counter[str]
 

@@ -11,7 +11,7 @@ from dataflow_dagster.ledger.keys import Origin
 from dataflow_dagster.ledger.part import PartWriter
 from dataflow_dagster.steps.layout import Layout
 from dataflow_dagster_tests.steps import probes
-from dataflow_dagster_tests.steps.driving import Ground, files, many, step
+from dataflow_dagster_tests.steps.driving import Ground, draw, files, many, step
 from dataflow_dagster_tests.toys.pipelines import FILM
 
 
@@ -171,3 +171,59 @@ def test_what_another_split_left_beside_the_results_goes(ground: Ground) -> None
     assert done.exit_code == 0, done.output
     left = {name for name in names(ground.folder / "out") if not name.endswith(".manifest.json")}
     assert left == {"result.jsonl", "errors/notes.txt"}
+
+
+def test_what_we_did_not_make_stays_whatever_its_name(ground: Ground) -> None:
+    base, out = ground.folder / "base", ground.folder / "out"
+    photos = [draw(base / "step_9_photos" / f"{n}.png") for n in range(2)]
+    ground.rows(*({"id": n, "text": "t", "image": str(path)} for n, path in enumerate(photos)))
+    ground.run(step("Upper"), *STEPS)
+    ground.run(*STEPS)
+    mine = [
+        out / "generated_images/mine.png",
+        base / "step_2_Probe_Paint/generated_images/mine.png",
+        base / "step_1_Probe_Upper/holiday.png",
+        base / "step_8_notes/result.jsonl",
+        out / "result/00000-of-00007.jsonl",
+    ]
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"mine")
+    done = clean(ground, *STEPS)
+    assert "step_1_Probe_Upper/result.jsonl" in done.output
+    assert all(path.exists() for path in [*photos, *mine])
+    assert not any(path.name in done.output for path in [*photos, *mine[:3]])
+
+
+def test_drawings_that_the_input_names_now_stay(ground: Ground) -> None:
+    old = step("Paint", input_key="text")
+    ground.run(old)
+    drawn = sorted((ground.folder / "base/step_1_Probe_Paint/generated_images").iterdir())
+    ground.rows(*({"id": path.name, "image": str(path)} for path in drawn[:2]))
+    ground.run(step("Look"))
+    done = clean(ground, step("Look"))
+    assert done.exit_code == 0, done.output
+    assert [path.exists() for path in drawn] == [True] * 2 + [False] * 10
+
+
+def test_folders_of_another_pipeline_are_left_alone(ground: Ground) -> None:
+    ground.run(step("Upper"), *STEPS, name="other", save_folder=str(ground.folder / "theirs"))
+    theirs = names(ground.folder / "base")
+    (ground.folder / "base/step_0_preprocess_format").rename(ground.folder / "kept")
+    ground.run(*STEPS, name="probes")
+    done = clean(ground, *STEPS, name="probes")
+    assert done.exit_code == 0, done.output
+    upper = ground.folder / "base/step_1_Probe_Upper"
+    assert f"left alone: {upper} (of the pipeline 'other')" in done.output
+    left = {name for name in theirs if "step_0" not in name}
+    assert left <= names(ground.folder / "base")
+
+
+def test_a_folder_that_no_note_gives_a_pipeline_is_left_alone(ground: Ground) -> None:
+    ground.run(step("Upper"), *STEPS)
+    manifest = ground.folder / "base/step_1_Probe_Upper/result.manifest.json"
+    manifest.write_text(manifest.read_text().replace('"pipeline":"probes"', '"pipeline":""'))
+    ground.run(*STEPS)
+    done = clean(ground, *STEPS)
+    assert "(no note in it names its pipeline)" in done.output
+    assert (manifest.parent / "result.jsonl").exists()

@@ -28,7 +28,8 @@ def test_two_pipelines_of_one_name_are_told_by_both_files(tmp_path: Path) -> Non
     with pytest.raises(PipelineError) as raised:
         clashing_folders(pipeline(tmp_path / "more", [SHOUT], name="first"), [first])
     assert str(raised.value) == (
-        f"{tmp_path}/more/first.yaml: name: 'first' is the name of {tmp_path}/first.yaml too"
+        f"{tmp_path}/more/first.yaml: name: 'first' is the name of {tmp_path}/first.yaml too;"
+        " give one of them another by 'name:'"
     )
 
 

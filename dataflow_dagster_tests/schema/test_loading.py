@@ -107,7 +107,6 @@ BROKEN = [
     ("temperature: 1e-3", "temperature: hot", 25, "is the text 'hot', expected a number, 0"),
     ("height: 64", 'height: "64"', 31, "is the text '64', expected a whole number, 16 or more"),
     ("height: 64", "height: 65", 31, "must be a multiple of 16"),
-    ("height: 64", "height: ", 31, "has no value, expected a whole number"),
     ("height: 64", "height: yes", 31, "is true, expected a whole number"),
     ("height: 64", "height: [64]", 31, "is a list, expected a whole number"),
     ("meta_path: data/demo/images.jsonl\n", "", 1, "meta_path: is missing: the file or folder"),
@@ -130,7 +129,7 @@ BROKEN = [
     ("image_key: picture", "image_key: text", 4, "as text_key is"),
     ("id_key: id", "id_key: dataflow_id", 5, "does not begin with dataflow_"),
     ("id_key: id", "id_key: caption", 18, "'caption' is the pipeline's id_key"),
-    ("name: demo", "name: my demo", 1, "expected a name of letters, digits and _"),
+    ("name: demo", "name: my demo", 1, "expected a name of letters (a to z), digits and _"),
     ("[team:vision]", "[vision]", 11, "owners[0]: is the text 'vision', expected an e-mail"),
     ("{tier: gold}", "{ti er: gold}", 12, "tags.ti er: is no key to use here, expected a key"),
     ("{tier: gold}", "{tier: 1}", 12, "tags.tier: is the number 1, expected text; put it in"),
@@ -281,3 +280,94 @@ def test_a_pipeline_is_read_without_heavy_libraries() -> None:
         [sys.executable, "-c", code], input=GOOD, capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_number_for_a_folder_is_shown() -> None:
+    with pytest.raises(PipelineError, match="base_folder: is the number 5, expected a folder"):
+        parse_pipeline(GOOD + "base_folder: 5\n", Path("x.yaml"))
+
+
+def test_keys_of_a_model_that_are_left_empty_are_not_said() -> None:
+    said = parse_pipeline(GOOD.replace("height: 64", "height:"), Path("x.yaml"))
+    left_out = parse_pipeline(GOOD.replace("      height: 64\n", ""), Path("x.yaml"))
+    assert said.steps[1].config == left_out.steps[1].config
+
+
+def test_keys_that_only_hold_anchors_mean_nothing() -> None:
+    text = "x-mine: &it {prompt: hi, model_path: '${NOT_USED}'}\n" + GOOD
+    text = text.replace("temperature: 1e-3", "temperature: 1e-3\n      <<: *it")
+    pipeline = parse_pipeline(text, Path("x.yaml"))
+    assert pipeline.steps[0].config.model_dump()["model_path"] == "models/llava"
+    assert [one.name for one in parse_pipeline(GOOD, Path("x.yaml")).references] == ["MEDIA"]
+    with pytest.raises(PipelineError, match="x_mine"):
+        parse_pipeline("x_mine: 3\n" + GOOD, Path("x.yaml"))
+
+
+def test_a_tilde_stands_for_the_user_s_own_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    text = GOOD.replace("data/demo/images.jsonl", "~/in.jsonl")
+    text = text.replace("models/llava", "~/models/llava") + "base_folder: ~/base\nsave_folder: ~/\n"
+    pipeline = parse_pipeline(text, Path("x.yaml"))
+    assert pipeline.meta_path == "/home/me/in.jsonl"
+    assert (pipeline.base_folder, pipeline.save_folder) == ("/home/me/base", "/home/me/")
+    assert pipeline.steps[0].config.model_dump()["model_path"] == "/home/me/models/llava"
+    assert pipeline.with_environment({"MEDIA": "~/media"}).meta_folder == "/home/me/media"
+    plain = parse_pipeline(GOOD.replace("data/demo", "~data~"), Path("x.yaml"))
+    assert plain.meta_path == "~data~/images.jsonl"
+
+
+@pytest.mark.parametrize("key", ["name", "asset"])
+def test_a_name_that_no_file_could_have_is_refused(key: str) -> None:
+    old = {"name": "name: demo", "asset": "asset: first"}[key]
+    with pytest.raises(PipelineError, match="at most 100"):
+        parse_pipeline(GOOD.replace(old, f"{key}: {'a' * 101}"), Path("x.yaml"))
+    parse_pipeline(GOOD.replace(old, f"{key}: {'a' * 100}"), Path(f"{'x' * 200}.yaml"))
+
+
+STEP = "steps:\n  - type: ImageCaptioner\n    name: LLaVACaptioner\n"
+SPACE = "is none to YAML (U+00A0)"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines", "words"),
+    [
+        ("meta_path: a\n" + STEP.replace("    name", "\u00a0\u00a0\u00a0\u00a0name"), [4], SPACE),
+        ("meta_path: a\n" + STEP.replace("  ", "\u00a0\u00a0"), [3, 4], SPACE),
+        ("meta_path: a\n" + STEP + "    config:\n\u3000\u3000prompt: x\n", [6], "(U+3000)"),
+        (
+            "meta_path: a\nsteps:\n  \u2013 type: A\n",
+            [3],
+            "the dash is not a plain one (\u2013, U+2013)",
+        ),
+        (
+            "meta_path: a\n" + STEP + "    config:\n      prompt\uff1ax\n",
+            [6],
+            "full-width one (\uff1a)",
+        ),
+    ],
+)
+def test_signs_that_only_look_like_yaml_s_are_told_where_they_stand(
+    text: str, lines: list[int], words: str
+) -> None:
+    with pytest.raises(PipelineError) as raised:
+        parse_pipeline(text, Path("x.yaml"))
+    assert [problem.line for problem in raised.value.problems] == lines
+    assert all(words in problem.message for problem in raised.value.problems)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "|\n        \u3000\u3000图片\uff1a说一说\uff0c好。\n        Q\uff1awhat",
+        '"Q\uff1awhat\uff0cis it"',
+        "Q\uff1awhat",
+    ],
+)
+def test_such_signs_in_a_text_are_the_text_s_own(prompt: str) -> None:
+    text = f"meta_path: a\n{STEP}    config:\n      prompt: {prompt}\n"
+    assert (
+        "Q\uff1awhat" in str(parse_pipeline(text, Path("x.yaml")).steps[0].config) or "好" in prompt
+    )
+    with pytest.raises(PipelineError) as raised:
+        parse_pipeline(text + "      width: 3\n", Path("x.yaml"))
+    assert "full-width" not in str(raised.value)

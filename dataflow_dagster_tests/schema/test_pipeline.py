@@ -1,8 +1,10 @@
+import re
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from dataflow_dagster.schema.loading import parse_pipeline
 from dataflow_dagster.schema.pipeline import PipelineKeys, Resources, name_of, reserved_asset
 
 
@@ -78,3 +80,34 @@ def test_variables_of_a_step_are_put_over_those_of_its_pipeline_one_by_one() -> 
     merged = own.merged_over(default)
     assert (merged.gpus, merged.variables()) == (0, {"A": "1", "B": "3"})
     assert Resources().merged_over(default) == default
+
+
+def test_names_in_other_letters_are_told_apart() -> None:
+    names = {name_of(Path(f"{stem}.yaml")) for stem in ("图片", "视频", "图片1")}
+    assert len(names) == 3
+    assert all(re.fullmatch("pipeline_[0-9a-f]{8}", name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("folder", "limited"),
+    [
+        ("results/", "results_limit_5"),
+        ("/data/out", "/data/out_limit_5"),
+        (".", "./limit_5"),
+        ("./", "./limit_5"),
+        ("..", "../limit_5"),
+        ("a/..", "a/../limit_5"),
+        ("/", "/limit_5"),
+        ("s3://bucket/out", "s3://bucket/out_limit_5"),
+        ("s3://bucket", "s3://bucket/limit_5"),
+        ("s3://bucket/", "s3://bucket/limit_5"),
+    ],
+)
+def test_a_trial_goes_beside_the_real_folder_or_into_it(folder: str, limited: str) -> None:
+    text = (
+        f"meta_path: m\nsave_folder: '{folder}'\nsteps: [{{type: ImageCaptioner, name:"
+        " LLaVACaptioner}]"
+    )
+    trial = parse_pipeline(text, Path("cats.yaml")).limited(5)
+    assert (trial.save_folder, trial.name) == (limited, "cats_limit_5")
+    assert trial.base_folder == "intermediate_results_limit_5"

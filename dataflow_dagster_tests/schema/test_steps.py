@@ -124,3 +124,15 @@ def test_the_pipeline_s_resources_reach_every_step() -> None:
 def test_the_line_of_a_step_is_where_it_begins() -> None:
     spec = _parse("", "  # a remark", f"{CAPTION}}}", f"{DRAW}}}")
     assert [(step.line, step.position) for step in spec.steps] == [(5, 1), (6, 2)]
+
+
+def test_a_key_like_no_other_is_told_where_all_keys_are_listed() -> None:
+    said = _problems(f"{CAPTION}, config: {{zzzqqq: 3}}}}")
+    assert said.endswith(
+        "unknown key. Allowed: see python -m dataflow_dagster models LLaVACaptioner"
+    )
+
+
+def test_a_truth_in_quotes_is_told_to_leave_them_out() -> None:
+    said = _problems(f'{CAPTION}, config: {{trust_remote_code: "True"}}}}')
+    assert said.endswith("is the text 'True', expected true or false; leave the quotes out")

@@ -62,7 +62,11 @@ def _faults(values: dict[str, Any], model: type[BaseModel] = Plain) -> list[Faul
         ({"whole": True}, ("whole",), "is true, expected a whole number, 1 or more"),
         ({"whole": None}, ("whole",), "has no value, expected a whole number, 1 or more"),
         ({"share": 2}, ("share",), "is the number 2, expected a number, more than 0, at most 1"),
-        ({"flag": "yes"}, ("flag",), "is the text 'yes', expected true or false"),
+        (
+            {"flag": "yes"},
+            ("flag",),
+            "is the text 'yes', expected true or false; leave the quotes out",
+        ),
         (
             {"text": 4},
             ("text",),

@@ -84,12 +84,67 @@ def test_results_are_not_written_among_the_files_of_a_folder_of_rows(ground: Gro
 
 
 def test_a_picture_in_a_folder_that_is_drawn_into_costs_its_row(ground: Ground) -> None:
-    own = draw(ground.folder / "out/generated_images/a_generated.png")
+    absent = ground.folder / "out/generated_images/a_generated.png"
     other = draw(ground.folder / "elsewhere/a.png")
-    ground.rows({"id": 1, "image": str(own)}, {"id": 2, "image": str(other)})
+    source = other.read_bytes()
+    ground.rows({"id": 1, "image": str(absent)}, {"id": 2, "image": str(other)})
     outcome = ground.run(step("Look"), step("Paint"))
     assert outcome.kinds("raw_meta") == ["inside_output", None]
     assert outcome.rows()[1]["image"] == "generated_images/a_generated.png"
+    assert other.read_bytes() == source
+
+
+SOURCES_IN_THE_WAY: dict[str, tuple[str, str, list[dict[str, Any]]]] = {
+    "read by a step": ("out", "save_folder", [step("Look"), step("Paint")]),
+    "read by no step": ("out", "save_folder", [step("Paint", input_key="caption")]),
+    "in base_folder": ("base/step_2_Probe_Paint", "base_folder", [step("Look"), step("Paint")]),
+}
+
+
+@pytest.mark.parametrize("case", SOURCES_IN_THE_WAY)
+@pytest.mark.parametrize("keys", [{}, {"shards": 2}])
+def test_a_source_in_a_folder_that_is_drawn_into_stops_the_run_before_anything_is_drawn(
+    ground: Ground, case: str, keys: dict[str, Any]
+) -> None:
+    folder, key, steps = SOURCES_IN_THE_WAY[case]
+    own = draw(ground.folder / folder / "generated_images/0_generated.png")
+    first = draw(ground.folder / folder / "0.png", (0, 0, 255))
+    before = own.read_bytes(), first.read_bytes()
+    names = [{"image": "0.png"}, {"id": "mine", "image": "generated_images/0_generated.png"}]
+    ground.rows(*({"caption": "x", **row} for row in names))
+    with pytest.raises(InputError) as stopped:
+        ground.run(*steps, meta_folder=str(ground.folder / folder), **keys)
+    assert f"row 'mine' names {own} (column 'image')" in stopped.value.reason
+    assert f"name another {key}" in stopped.value.reason
+    assert (own.read_bytes(), first.read_bytes()) == before
+
+
+def test_a_source_behind_a_link_into_the_results_stops_the_run(ground: Ground) -> None:
+    own = draw(ground.folder / "out/generated_images/0_generated.png")
+    (ground.folder / "linked").symlink_to(own.parent)
+    ground.rows({"text": "x", "image": str(ground.folder / "linked/0_generated.png")})
+    with pytest.raises(InputError, match="could be drawn over"):
+        ground.run(step("Paint"))
+
+
+def test_a_source_put_where_a_run_missed_it_is_not_drawn_over_by_the_next(ground: Ground) -> None:
+    draw(ground.folder / "out/0.png")
+    ground.rows({"image": "0.png"}, {"image": "generated_images/1.png"})
+    keys = {"meta_folder": str(ground.folder / "out")}
+    assert ground.run(step("Look"), step("Paint"), **keys).kinds("raw_meta")[1] == "inside_output"
+    draw(ground.folder / "out/generated_images/1.png")
+    with pytest.raises(InputError, match="could be drawn over"):
+        ground.run(step("Look"), step("Paint"), **keys)
+
+
+def test_drawings_of_a_first_run_do_not_stop_a_second(ground: Ground) -> None:
+    draw(ground.folder / "out/0.png")
+    ground.rows({"image": "0.png"})
+    keys = {"meta_folder": str(ground.folder / "out")}
+    first = ground.run(step("Look"), step("Paint"), **keys)
+    ground.rows({"image": "0.png", "n": 1})
+    assert ground.run(step("Look"), step("Paint"), **keys).kinds("raw_meta") == [None]
+    assert first.rows()[0]["image"] == "generated_images/0_generated.png"
 
 
 def test_a_meta_folder_that_is_drawn_into_is_told(ground: Ground) -> None:
