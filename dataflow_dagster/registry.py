@@ -3,16 +3,20 @@
 import difflib
 import functools
 import importlib
+import logging
 import pkgutil
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
 ENTRY_POINTS = "dataflow_dagster.models"
 """Packages that bring models of their own name their modules under this entry point group."""
 
+_log = logging.getLogger(__name__)
+
 _MODELS: dict[str, dict[str, type[Any]]] = {}
 _ALIASES: dict[str, dict[str, str]] = {}
+_BROKEN: list[str] = []
 
 M = TypeVar("M", bound=type[Any])
 
@@ -32,7 +36,8 @@ class UnknownNameError(LookupError):
     def explain(self) -> str:
         """What was given, the nearest allowed name, and all that are allowed."""
         hint = f", did you mean '{self.nearest}'?" if self.nearest else "."
-        return f"unknown {self.what} '{self.given}'{hint} Allowed: {', '.join(self.allowed)}"
+        said = f"unknown {self.what} '{self.given}'{hint} Allowed: {', '.join(self.allowed)}"
+        return ". ".join([said, *broken_packages()])
 
 
 def register(step_type: str, *, aliases: tuple[str, ...] = ()) -> Callable[[M], M]:
@@ -80,10 +85,30 @@ def models() -> dict[str, dict[str, type[Any]]]:
     return {kind: dict(sorted(named.items())) for kind, named in sorted(_MODELS.items())}
 
 
+def broken_packages() -> tuple[str, ...]:
+    """Of each package whose models could not be loaded, a sentence that says why."""
+    _load_models()
+    return tuple(_BROKEN)
+
+
 @functools.cache
 def _load_models() -> None:
     package = importlib.import_module("dataflow_dagster.models")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
     for entry_point in entry_points(group=ENTRY_POINTS):
+        _load_package(entry_point)
+
+
+def _load_package(entry_point: EntryPoint) -> None:
+    """Load another package's models; one that is broken takes down no pipeline without them."""
+    try:
         entry_point.load()
+    except Exception as fault:  # noqa: BLE001  # a module of somebody else's, which raises anything
+        package = "?" if entry_point.dist is None else entry_point.dist.name
+        told = (
+            f"The models of package '{package}' cannot be named: its module '{entry_point.module}' "
+            f"fails to load: {type(fault).__name__}: {fault}"
+        )
+        _BROKEN.append(told)
+        _log.warning(told)

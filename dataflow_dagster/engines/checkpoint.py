@@ -46,6 +46,12 @@ def revision(model_path: str, hub_revision: str | None = None) -> str:
     return fingerprint([_state(path, folder) for path in files])
 
 
+def commit_of(folder: str) -> str | None:
+    """The commit of a model in a cache of the Hub, ``…/snapshots/<commit>``; None elsewhere."""
+    path = Path(folder)
+    return path.name if path.parent.name == "snapshots" else None
+
+
 def stored_precision(model_path: str) -> str | None:
     """The precision that ``config.json`` in the folder names; None where it is not known."""
     for part in _config_parts(model_path):

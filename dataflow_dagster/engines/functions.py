@@ -1,9 +1,11 @@
 """Python functions as an engine: rows through a function of the user's, in the step's process."""
 
+import errno
 import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -22,8 +24,7 @@ What it gives is checked.
 
 ENGINE: Final = Engine("python", python_version(), "exact", "cpu")
 
-_FAULTS = (MemoryError, OSError)
-"""What no row can cause: ends the shard."""
+_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +52,19 @@ class FunctionSession:
             made = self._called(request)
         except RowError as error:
             return error
-        except _FAULTS:
-            raise
         except ValueError as refused:
             return RowError("rejected", str(refused))
-        except Exception as fault:  # noqa: BLE001  # the edge where a row's failure is recorded
+        except Exception as fault:
+            if _is_no_rows(fault):
+                raise
             return RowError("function_failed", f"{type(fault).__name__}: {fault}")
         return _checked(made)
 
     def _called(self, request: Request) -> object:
         if not self.by_row:
             return self.function(request.prompt, **self.settings)
-        return self.function(row=dict(request.row or {}), **self.settings)
+        row = deepcopy(request.row or {})  # what the function changes in it is its own
+        return self.function(row=row, **self.settings)
 
 
 def open_function(name: str, settings: Mapping[str, Any]) -> FunctionSession:
@@ -83,6 +85,12 @@ def open_function(name: str, settings: Mapping[str, Any]) -> FunctionSession:
     except ValueError:  # some builtins tell no signature; each row tells then
         pass
     return FunctionSession(function, settings, by_row)
+
+
+def _is_no_rows(fault: Exception) -> bool:
+    """True for what ends the shard: each row would meet it. A file or server not there is not."""
+    full = isinstance(fault, OSError) and fault.errno in _DISK_FULL
+    return full or isinstance(fault, MemoryError)
 
 
 def takes_row(name: str) -> bool:

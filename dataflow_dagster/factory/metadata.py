@@ -17,6 +17,12 @@ from dataflow_dagster.steps.layout import RESULTS
 from dataflow_dagster.steps.review import Review
 from dataflow_dagster.stores import mirrors
 
+SHORT = 12
+"""Digits of a revision that are shown."""
+
+_NOTES = ("batch_size", "not_sent")
+"""What sessions note of themselves."""
+
 _WEIGHTS = ("model_path", "model", "model_id", "function")
 
 
@@ -89,8 +95,8 @@ def _model(step: StepSpec) -> dict[str, Any]:
     if (model := model_named(step)) is not None:
         shown["model"] = model
     revision = step.config.key_settings().get("revision")
-    if isinstance(revision, str) and revision != model:
-        shown["revision"] = revision[:12]
+    if isinstance(revision, str) and revision != model:  # of a folder, or as the YAML names it
+        shown["revision"] = getattr(step.config, "revision", None) or revision[:SHORT]
     return shown
 
 
@@ -98,8 +104,9 @@ def _engine(step: StepSpec, manifest: Manifest) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     engine, gpus = manifest.engine, step.resources.gpus
     if engine:
-        if "batch_size" in engine:
-            shown["batch_size"] = engine["batch_size"]
+        shown |= {name: engine[name] for name in _NOTES if name in engine}
+        if "revision" in engine:
+            shown["revision"] = engine["revision"][:SHORT]
         shown["engine"] = "{name} {version}, {precision}, {device}".format_map(engine)
     if gpus is None:  # none leased: at least the one it ran on
         gpus = int(engine.get("device") == "cuda")

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
@@ -46,6 +46,9 @@ TopP = Annotated[
     Field(gt=0, le=1, description="keep the likeliest tokens up to this share; null: not sent"),
 ]
 
+_NAMES: Final = frozenset({"model", "model_id"})
+"""Fields of the model's name, which has several spellings."""
+
 
 class ApiModel(Model):
     """A model on a server that speaks OpenAI's API."""
@@ -79,6 +82,8 @@ class ApiModel(Model):
         parts = urlsplit(self.base_url)
         if parts.username is not None or parts.password is not None:
             raise ValueError("base_url holds a user or password; a key belongs into 'api_key'")
+        if parts.query or parts.fragment:
+            raise ValueError("base_url holds a '?' or '#' part; a key belongs into 'api_key'")
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("base_url must be an address such as http://127.0.0.1:8000/v1")
         return self
@@ -90,11 +95,9 @@ class ApiModel(Model):
     def key_settings(self) -> dict[str, Any]:
         """See `Model.key_settings`; the server and the model's name there, however written."""
         endpoint = self.endpoint()
-        return {
-            **super().key_settings(),
-            "served_name": endpoint.model,
-            "base_url": endpoint.base_url,
-        }
+        as_written = super().key_settings()
+        settings = {key: as_written[key] for key in as_written if key not in _NAMES}
+        return {**settings, "served_name": endpoint.model, "base_url": endpoint.base_url}
 
     def endpoint(self) -> Endpoint:
         """Where the model is served, and its name there."""

@@ -99,6 +99,10 @@ class Model(BaseModel, ABC):
             ModelMissingError: It does not exist, or may not be had.
         """
 
+    def notes(self) -> Mapping[str, str]:
+        """What is known of it once it is fetched, for the manifest; decides no answer."""
+        return {}
+
     @abstractmethod
     def open(self, engine: Engine) -> Session:
         """Load the model into `engine`. Heavy libraries are imported here and not before."""

@@ -1,11 +1,11 @@
 """What all models have in common whose weights lie in a folder or on the Hugging Face Hub."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from dataflow_dagster.engines.checkpoint import check_model_path
+from dataflow_dagster.engines.checkpoint import check_model_path, commit_of
 from dataflow_dagster.engines.hub import fetched
 from dataflow_dagster.models.declaration import Model
 from dataflow_dagster.places import at_home
@@ -31,6 +31,11 @@ class HubModel(Model):
         """See `Model.fetch`."""
         check_model_path(self.model_path)
         self.folder(say)
+
+    def notes(self) -> Mapping[str, str]:
+        """See `Model.notes`: the commit that ``main``, a branch or a tag meant when it was read."""
+        commit = commit_of(self.folder())
+        return {} if commit is None else {"revision": commit}
 
     def folder(self, say: Callable[[str], None] | None = None) -> str:
         """Where the weights lie on this host; fetched where they are not there yet."""

@@ -128,6 +128,7 @@ def _field_of_name(model: type[Model], name: str) -> str | None:
 
 def _unknown_name(error: registry.UnknownNameError, name: object) -> str:
     message = unknown(f"{error.what} '{error.given}'", error.given, error.allowed)
+    message = ". ".join([message, *registry.broken_packages()])
     fields = [model.named_by for model in registry.models().get(error.what, {}).values()]
     if field := next(filter(None, fields), None):
         message += f", or module:name of a {field}, such as my_package.cleaning:clean_text"

@@ -76,6 +76,7 @@ class StepRun:
         base_folder = Layout(pipeline).base_folder
         self.ledger = None if recompute else Ledger(base_folder, self.origin)
         self._fetched = False
+        self._told: set[tuple[str, str]] = set()
         self._session: Session | None = None
         self._pool = ThreadPoolExecutor(SAVE_WORKERS, thread_name_prefix="save")
         self._preparer = Preparer(pipeline, step, self.inputs.given, self._fetcher)
@@ -133,8 +134,16 @@ class StepRun:
         return self._session
 
     def engine_notes(self) -> dict[str, str]:
-        """The engine, and what its session has to say of itself, for the manifest."""
-        notes = {} if self._session is None else notes_of(self._session)
+        """The engine, and what its session has to say of itself, for the manifest.
+
+        What is new of it is told in the run's log.
+        """
+        if self._session is None:
+            return asdict(self.engine)
+        notes = {**self.step.config.notes(), **notes_of(self._session)}
+        for note in sorted(set(notes.items()) - self._told):
+            self.progress.say(f"{self.step.name}: {': '.join(note)}")
+        self._told |= set(notes.items())
         return {**asdict(self.engine), **notes}
 
     def _open(self, engine: Engine) -> Session:

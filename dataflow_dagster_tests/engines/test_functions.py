@@ -1,6 +1,8 @@
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import pytest
 
@@ -42,17 +44,25 @@ def _picky(text: str) -> Any:
             raise RowError("rude_text", "mind your words")
         case "number":
             return 7
-        case "gone":
-            raise OSError("the disk is gone")
+        case "full":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        case "memory":
+            raise MemoryError
+        case "file":
+            return Path("/no/such/file").read_text()
+        case "server":
+            raise URLError("no such server")
         case _:
             return text
 
 
 def test_a_row_the_function_does_not_take_costs_one_row() -> None:
-    assert kinds(_picky, "a", "none", "value", "bug", "own", "number", "") == [
+    assert kinds(_picky, "a", "none", "value", "bug", "file", "server", "own", "number", "") == [
         "fine",
         "rejected",
         "rejected",
+        "function_failed",
+        "function_failed",
         "function_failed",
         "rude_text",
         "bad_answer",
@@ -60,9 +70,24 @@ def test_a_row_the_function_does_not_take_costs_one_row() -> None:
     ]
 
 
-def test_what_no_row_can_cause_ends_the_shard() -> None:
-    with pytest.raises(OSError, match="the disk is gone"):
-        kinds(_picky, "a", "gone")
+@pytest.mark.parametrize(("text", "fault"), [("full", OSError), ("memory", MemoryError)])
+def test_what_no_row_can_cause_ends_the_shard(text: str, fault: type[Exception]) -> None:
+    with pytest.raises(fault):
+        kinds(_picky, "a", text)
+
+
+def _spoil(row: dict[str, Any]) -> str:
+    row["tags"].append("spoilt")
+    row["of"]["whom"] = "nobody"
+    return str(row["tags"])
+
+
+def test_what_a_function_changes_in_its_row_stays_its_own() -> None:
+    row = {"tags": ["red"], "of": {"whom": "the user"}}
+    session = FunctionSession(_spoil, {}, by_row=True)
+    (answered,) = session.answers(iter([Request(0, 0, "", row=row)]))
+    assert answered == (0, Answer("['red', 'spoilt']"))
+    assert row == {"tags": ["red"], "of": {"whom": "the user"}}
 
 
 def test_a_function_is_imported_by_its_name() -> None:

@@ -4,12 +4,14 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from dataflow_dagster.engines.checkpoint import revision
 from dataflow_dagster.factory.checks import AssetChecks
 from dataflow_dagster.factory.metadata import Story
 from dataflow_dagster.io_managers.rows import Shards
 from dataflow_dagster.ledger.manifest import Manifest, Tally
 from dataflow_dagster.rows import Row
 from dataflow_dagster.steps.layout import Layout
+from dataflow_dagster_tests.engines.requests import LLAVA
 from dataflow_dagster_tests.toys.pipelines import SHOUT, pipeline, write_rows
 from dataflow_dagster_tests.toys.runs import materialize, told
 
@@ -53,6 +55,36 @@ def test_what_was_not_measured_is_not_shown(tmp_path: Path) -> None:
     shown = _shown(tmp_path, Tally(rows=20, reused=20), engine={})
     unmeasured = {"rows_per_second", "tokens", "engine", "errors", "gpu_seconds", "revision"}
     assert unmeasured & shown.keys() == set()
+
+
+CAPTION: dict[str, Any] = {"type": "ImageCaptioner", "name": "LLaVACaptioner", "asset": "texts"}
+HUB: dict[str, Any] = {"model_path": "llava-hf/llava-1.5-7b-hf"}
+VLLM = {"name": "vllm", "version": "1", "precision": "float32", "device": "cpu"}
+
+
+@pytest.mark.parametrize(
+    ("config", "engine", "shown"),
+    [
+        ({"model_path": LLAVA}, VLLM, revision(LLAVA)[:12]),
+        (HUB, {**VLLM, "revision": "0123456789abcdef"}, "0123456789ab"),
+        ({**HUB, "revision": "v1"}, {**VLLM, "revision": "0123456789abcdef"}, "0123456789ab"),
+        ({**HUB, "revision": "v1-of-a-long-name"}, {}, "v1-of-a-long-name"),
+        (HUB, {}, None),
+    ],
+    ids=["folder", "hub", "tag", "reused", "reused main"],
+)
+def test_the_weights_that_answered_are_shown_by_their_revision(
+    tmp_path: Path, config: dict[str, Any], engine: dict[str, str], shown: str | None
+) -> None:
+    told = _shown(tmp_path, Tally(rows=20, computed=20), engine=engine, **CAPTION, config=config)
+    assert told.get("revision") == shown
+    assert told["model"] == config["model_path"]
+
+
+def test_what_an_api_would_not_take_is_shown(tmp_path: Path) -> None:
+    engine = {"name": "openai", "version": "1", "precision": "as served", "device": "remote"}
+    shown = _shown(tmp_path, Tally(rows=20), engine={**engine, "not_sent": "temperature: no"})
+    assert shown["not_sent"] == "temperature: no"
 
 
 def test_gpu_seconds_are_those_of_all_gpus_leased(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from dataflow_dagster.factory.assets import PipelineAssets
 from dataflow_dagster.models.api import ApiModel
 from dataflow_dagster.models.gpt_captioner import GPTCaptioner
 from dataflow_dagster.models.text_api import GPTTextGenerator
+from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster_tests.engines.api_server import KEY, ApiServer, Reply, error
 from dataflow_dagster_tests.toys.pipelines import pipeline, read_rows, text_rows
 from dataflow_dagster_tests.toys.runs import failure_of, materialize
@@ -69,18 +70,30 @@ def test_a_provider_by_name_or_by_address_is_one_server(name: tuple[str, str]) -
     field = "model_id" if name[1] == "APIGenerator" else "model"
     by_name = made(name, **{field: "openai:m"}).key_settings()
     by_address = made(name, **{field: "m"}, base_url="https://api.openai.com/v1").key_settings()
-    differing = {key for key in by_name if by_name[key] != by_address[key]}
-    assert differing <= {"model", "model_id"}
-    assert by_name["base_url"] == by_address["base_url"]
-    assert by_name["served_name"] == by_address["served_name"] == "m"
+    assert by_name == by_address == made(name, **{field: "m"}).key_settings()
+    assert by_name != made(name, **{field: "other"}).key_settings()
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000/v1", "ftp://h", "http://", "http://u:pw@h/v1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("127.0.0.1:8000/v1", "ftp://h", "http://"),
+        *("http://u:pw@h/v1", "http://h/v1?api-key=pw", "http://h/v1#pw"),
+    ],
+)
 def test_an_address_that_is_none_is_refused_without_showing_a_password(url: str) -> None:
     with pytest.raises(ValidationError, match="base_url") as refused:
         GPTCaptioner(base_url=url)
     messages = [str(one["ctx"]["error"]) for one in refused.value.errors()]
     assert "pw" not in "".join(messages)
+
+
+def test_a_key_in_the_address_is_refused_and_not_shown(tmp_path: Path) -> None:
+    model = {"type": "TextGenerator", "name": "GPTTextGenerator"}
+    config = {"base_url": f"http://h/v1?api-key={KEY}"}
+    with pytest.raises(PipelineError, match="a key belongs into 'api_key'") as refused:
+        pipeline(tmp_path, [{**model, "config": config}])
+    assert KEY not in str(refused.value)
 
 
 def test_an_address_may_be_a_variable() -> None:

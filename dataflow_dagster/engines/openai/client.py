@@ -10,8 +10,9 @@ from pydantic import SecretStr
 
 from dataflow_dagster.engines.errors import EngineMissingError, EngineRefusedError
 from dataflow_dagster.engines.openai.dialect import Dialect
-from dataflow_dagster.engines.openai.faults import presentable, read_fault, read_refusal
-from dataflow_dagster.engines.openai.providers import Endpoint, find_key
+from dataflow_dagster.engines.openai.faults import read_fault
+from dataflow_dagster.engines.openai.providers import NO_KEY, Endpoint, find_key
+from dataflow_dagster.engines.openai.refusals import presentable, read_refusal
 from dataflow_dagster.engines.openai.retries import Patience, Retrier, TransientError
 from dataflow_dagster.engines.openai.session import ApiSession
 from dataflow_dagster.engines.session import Answer, Engine, Request
@@ -77,15 +78,21 @@ class Connection:
     """Sends bodies and gives back JSON; what goes wrong comes out in our own errors."""
 
     def __init__(self, settings: ApiSettings) -> None:
-        self._key = find_key(settings.endpoint, settings.api_key)
+        key = find_key(settings.endpoint, settings.api_key)
+        self._key = "" if key == NO_KEY else key
         self._endpoint = settings.endpoint
         self._dialect = Dialect()
-        self._client = _client(settings, self._key)
+        self._client = _client(settings, key)
 
     @property
     def base_url(self) -> str:
         """The server's address."""
         return self._endpoint.base_url
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """See `Noting.notes`: what the server would not take."""
+        return self._dialect.notes
 
     async def post(self, path: str, body: Body) -> Any:
         """The reply to `body`, decoded.
@@ -145,6 +152,11 @@ class OpenaiService:
         self._call = call
         self._connection = Connection(settings)
         self._retrier = Retrier(self._attempt, settings.patience, settings.max_num_seqs)
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """See `Service.notes`."""
+        return self._connection.notes
 
     async def ask(self, request: Request) -> Answer:
         """See `Service.ask`."""

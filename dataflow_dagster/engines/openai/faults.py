@@ -1,16 +1,15 @@
 """What a server's refusal means: try again, this row's fault, or no row will ever be answered."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+import re
+from typing import TYPE_CHECKING, Final
 
 from dataflow_dagster.engines.errors import EngineRefusedError
+from dataflow_dagster.engines.openai.refusals import Refusal, presentable, read_refusal
 from dataflow_dagster.engines.openai.retries import TransientError, retry_after_s
 from dataflow_dagster.rows import RowError
 
 if TYPE_CHECKING:
-    from openai import APIError, APIStatusError
-
-LONGEST_MESSAGE: Final = 400
+    from openai import APIError
 
 _PASSING: Final = frozenset({408, 409, 425, 429})
 _FATAL: Final = {
@@ -20,41 +19,26 @@ _FATAL: Final = {
     404: "there is no such model or address; config keys 'model' and 'base_url'",
 }
 _UNKNOWN_MODEL: Final = frozenset({"model_not_found", "invalid_model", "unknown_model"})
-_FILTERED: Final = ("content_filter", "content_policy", "moderation_blocked", "safety")
-_TOO_LONG: Final = ("context_length_exceeded", "maximum context length", "maximum model length")
+_BAD_KEY: Final = re.compile(
+    r"api.?key (not valid|expired)|(invalid|incorrect) api.?key", re.IGNORECASE
+)
+"""How Google and xAI name, under HTTP 400, what is a 401 elsewhere."""
 
+_FILTERED: Final = re.compile(
+    r"content.?(filter|policy|management policy)|moderation|safety (system|check)|\bflagged\b"
+    r"|usage (guidelines|policies)|^safety",
+    re.IGNORECASE,
+)
+_OF_ACCOUNT: Final = re.compile(r"\b(account|organi[sz]ation)\b", re.IGNORECASE)
+"""Where this was flagged, all rows were."""
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """What a server says of a request that it does not answer.
-
-    Attributes:
-        status: HTTP status.
-        message: Its own words, cut short, without the key.
-        code: Its machine-readable reason, ``""`` where it gives none.
-        param: The key of the request that it names, ``""`` where it names none.
-    """
-
-    status: int
-    message: str
-    code: str = ""
-    param: str = ""
-
-    def __str__(self) -> str:
-        return f"HTTP {self.status}: {self.message}"
-
-
-def read_refusal(fault: "APIStatusError", key: str) -> Refusal:
-    """The refusal in OpenAI's form, which compatible servers follow more or less."""
-    body: Any = fault.body
-    said = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
-    message = said.get("message") or said.get("detail") or fault.message
-    return Refusal(
-        status=fault.status_code,
-        message=presentable(str(message), key),
-        code=str(said.get("code") or said.get("type") or ""),
-        param=str(said.get("param") or ""),
-    )
+_TOO_LONG: Final = re.compile(
+    r"context.?(length|size|window)|(model|prompt) length|prompt is too long|input token count"
+    r"|reduce the length|maximum number of tokens|string_above_max_length",
+    re.IGNORECASE,
+)
+_TOO_LARGE: Final = re.compile(r"request too large|must be reduced", re.IGNORECASE)
+"""A request that no rate limit will ever let through, though OpenAI says 429 of it too."""
 
 
 def read_fault(fault: "APIError", key: str) -> Exception:
@@ -71,14 +55,9 @@ def read_fault(fault: "APIError", key: str) -> Exception:
     return TransientError("bad_answer", presentable(str(fault), key))
 
 
-def presentable(text: str, key: str) -> str:
-    """`text` in one line, not too long, with the key masked: servers repeat what they were sent."""
-    masked = text.replace(key, "***") if key else text
-    line = " ".join(masked.split())
-    return line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]}…"
-
-
 def _meaning(refusal: Refusal, headers: dict[str, str]) -> Exception:
+    if kind := _row_kind(refusal):
+        return RowError(kind, str(refusal))
     if fatal := _fatal(refusal):
         return EngineRefusedError(f"{refusal}. {fatal}")
     if refusal.status in _PASSING or refusal.status >= 500:
@@ -90,7 +69,26 @@ def _meaning(refusal: Refusal, headers: dict[str, str]) -> Exception:
             wait_s=wait_s,
             holds_all=limited or (refusal.status == 503 and wait_s is not None),
         )
-    return RowError(_row_kind(refusal), str(refusal))
+    return RowError("bad_request", str(refusal))
+
+
+def _row_kind(refusal: Refusal) -> str | None:
+    """What the server has against this row; None where it names no such thing."""
+    said = f"{refusal.code} {refusal.message}"
+    if refusal.status == 413 or (refusal.status == 429 and _TOO_LARGE.search(said)):
+        return "request_too_large"
+    if refusal.status not in {400, 403, 422}:
+        return None
+    if _TOO_LONG.search(said) and refusal.status != 403:
+        return "prompt_too_long"
+    return "refused" if _is_filtered(refusal) else None
+
+
+def _is_filtered(refusal: Refusal) -> bool:
+    if _FILTERED.search(refusal.code):
+        return True
+    said = refusal.message
+    return _FILTERED.search(said) is not None and _OF_ACCOUNT.search(said) is None
 
 
 def _fatal(refusal: Refusal) -> str | None:
@@ -98,6 +96,8 @@ def _fatal(refusal: Refusal) -> str | None:
         return _FATAL[402]
     if refusal.status == 400 and _is_about_model(refusal):
         return _FATAL[404]
+    if refusal.status == 400 and _BAD_KEY.search(f"{refusal.code} {refusal.message}"):
+        return _FATAL[401]
     if 300 <= refusal.status < 400:
         return "the server has moved; config key 'base_url'"
     return _FATAL.get(refusal.status)
@@ -105,12 +105,3 @@ def _fatal(refusal: Refusal) -> str | None:
 
 def _is_about_model(refusal: Refusal) -> bool:
     return refusal.param == "model" or refusal.code in _UNKNOWN_MODEL
-
-
-def _row_kind(refusal: Refusal) -> str:
-    said = f"{refusal.code} {refusal.message}".lower()
-    if refusal.status == 413:
-        return "request_too_large"
-    if any(sign in said for sign in _TOO_LONG):
-        return "prompt_too_long"
-    return "refused" if any(sign in refusal.code for sign in _FILTERED) else "bad_request"

@@ -37,6 +37,9 @@ PROVIDERS: Final = {
 }
 """Of each provider the documented OpenAI-compatible address; any other server by `base_url`."""
 
+NO_KEY: Final = "none"
+"""Sent to a server of one's own, as OpenAI's client sends nothing without a key."""
+
 _ENDPOINTS = ("/chat/completions", "/images/generations")
 
 
@@ -90,4 +93,4 @@ def find_key(endpoint: Endpoint, given: SecretStr | None) -> str:
         )
     if not (key.isascii() and key.isprintable()):
         raise EngineRefusedError("config key 'api_key' holds characters that no HTTP header may")
-    return key or "none"
+    return key or NO_KEY

@@ -16,6 +16,9 @@ from dataflow_dagster.rows import RowError
 LONGEST_WAIT_S: Final = 60.0
 """Exponential backoff stops growing here: rate limits are mostly counted by the minute."""
 
+MOST_FORGIVEN: Final = 32
+"""So many times a row gets its tries back because others that were refused got through."""
+
 GIVE_UP_AFTER: Final = 16
 """So many rows in succession given up, none answered between: the server is gone."""
 
@@ -55,6 +58,25 @@ class Patience:
     first_wait_s: float = 0.5
 
 
+@dataclass(slots=True)
+class _Past:
+    """How one row has fared, and how others had when it was last refused.
+
+    Attributes:
+        read: Rows that the server had read.
+        recovered: Rows it had answered after it had refused them.
+        tried: Tries that count.
+        forgiven: Times they began anew.
+        refused: It was told to wait at least once.
+    """
+
+    read: int
+    recovered: int
+    tried: int = 0
+    forgiven: int = 0
+    refused: bool = False
+
+
 class Retrier:
     """Asks again what failed in passing; one for all requests of a session.
 
@@ -78,6 +100,7 @@ class Retrier:
         self._patience = patience
         self._throttle = Throttle(max_num_seqs, patience.first_wait_s)
         self._read = 0
+        self._recovered = 0
         self._given_up = 0
 
     async def ask(self, request: Request) -> Answer:
@@ -87,22 +110,36 @@ class Retrier:
             RowError: Of the attempt itself, or the last failure where all tries failed.
             EngineRefusedError: No row is answered any more.
         """
-        tried, read = 0, self._read
+        past = _Past(self._read, self._recovered)
         while True:
             async with self._throttle:
                 failed = await self._try(request)
             if isinstance(failed, Answer):
+                self._recovered += past.refused
                 return failed
-            if failed.holds_all and self._read > read:
-                tried, read = 0, self._read  # others got through: its turn will come
-            wait_s = self._wait_s(failed, tried)
-            if tried >= self._patience.max_retries or wait_s > self._patience.timeout_s:
-                raise self._surrender(failed, tried + 1)
-            if failed.holds_all:
+            alone = failed.holds_all and self._is_refused_alone(past)
+            wait_s = self._wait_s(failed, past.tried)
+            past.tried += 1
+            if past.tried > self._patience.max_retries or self._is_too_long(failed):
+                raise self._surrender(failed, past.tried)
+            if failed.holds_all and not alone:
                 self._throttle.slow_down(wait_s)
             else:
                 await asyncio.sleep(wait_s)
-            tried += 1
+
+    def _is_refused_alone(self, past: "_Past") -> bool:
+        """Whether the server lets others through and refuses this row for reasons of its own.
+
+        A limit that concerns all refuses others too; where such a one got through, this one's turn
+        will come, and its tries begin anew.
+        """
+        turns = self._recovered > past.recovered and past.forgiven < MOST_FORGIVEN
+        if turns:
+            past.tried = 0
+            past.forgiven += 1
+        alone = past.refused and self._read > past.read and not turns
+        past.refused, past.read, past.recovered = True, self._read, self._recovered
+        return alone
 
     async def _try(self, request: Request) -> Answer | TransientError:
         limit_s = self._patience.timeout_s
@@ -125,14 +162,18 @@ class Retrier:
         self._given_up = 0
         self._throttle.speed_up()
 
+    def _is_too_long(self, failed: TransientError) -> bool:
+        return failed.wait_s is not None and failed.wait_s > self._patience.timeout_s
+
     def _wait_s(self, failed: TransientError, tried: int) -> float:
+        """What the server asks for, which may be nothing, and the backoff behind it."""
         bound_s = min(self._patience.first_wait_s * 2**tried, LONGEST_WAIT_S)
-        return random.uniform(0, bound_s) if failed.wait_s is None else failed.wait_s
+        return (failed.wait_s or 0) + random.uniform(0, bound_s)
 
     def _surrender(self, failed: TransientError, tries: int) -> Exception:
         self._given_up += 1
         message = f"{failed.message} ({tries} tries)"
-        if failed.wait_s is not None and failed.wait_s > self._patience.timeout_s:
+        if failed.wait_s is not None and self._is_too_long(failed):
             message += f"; the server asks to wait {failed.wait_s:.0f} s, longer than timeout_s"
         if self._given_up < GIVE_UP_AFTER:
             return RowError(failed.kind, message)

@@ -1,7 +1,7 @@
 """An HTTP API behind the face of a session: many requests in flight, one thread for all of them."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from queue import SimpleQueue
 from threading import Thread
@@ -16,6 +16,11 @@ Done = SimpleQueue[tuple[int, Answer | Exception]]
 
 class Service(Protocol):
     """A server that is asked over the network; all of it runs in the session's event loop."""
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """See `Noting.notes`; read from any thread."""
+        ...
 
     async def ask(self, request: Request) -> Answer:
         """The server's answer to one request, retries included.
@@ -45,6 +50,11 @@ class ApiSession:
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="api", daemon=True)
         self._thread.start()
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """See `Noting.notes`."""
+        return self._service.notes
 
     def answers(self, requests: Iterator[Request]) -> Iterator[Answered]:
         """See `Session.answers`.

@@ -3,70 +3,25 @@
 import gc
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import count
-from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
-from dataflow_dagster.engines.errors import EngineRefusedError
 from dataflow_dagster.engines.openai.chat import SEEDS, ChatSettings, open_chat
-from dataflow_dagster.engines.openai.client import ApiSettings
-from dataflow_dagster.engines.openai.providers import find_endpoint
-from dataflow_dagster.engines.openai.retries import GIVE_UP_AFTER, Patience
-from dataflow_dagster.engines.openai.session import ApiSession
-from dataflow_dagster.engines.session import Answer, Answered, Request
-from dataflow_dagster.rows import RowError
+from dataflow_dagster.engines.openai.retries import GIVE_UP_AFTER
+from dataflow_dagster.engines.session import Answer, Request
 from dataflow_dagster_tests.engines.api_server import KEY, ApiServer, Reply, completion, error
+from dataflow_dagster_tests.engines.openai.asking import (
+    answered,
+    asked,
+    kind,
+    settings,
+    until_it_fails,
+)
 from dataflow_dagster_tests.engines.requests import texts
-
-
-@pytest.fixture
-def server() -> Iterator[ApiServer]:
-    with ApiServer().running() as running:
-        yield running
-
-
-def settings(server: ApiServer, **changes: Any) -> ApiSettings:
-    given = {"max_retries": 3, "timeout_s": 5.0, "first_wait_s": 0.01, "max_num_seqs": 4, **changes}
-    most = given.pop("max_num_seqs")
-    endpoint = find_endpoint("gpt-4o", server.url)
-    return ApiSettings(endpoint, Patience(**given), most, SecretStr(KEY))
-
-
-def asked(*prompts: str) -> list[Request]:
-    return [Request(number, number, prompt) for number, prompt in enumerate(prompts)]
-
-
-def answered(
-    server: ApiServer, *prompts: str, chat: ChatSettings | None = None, **changes: Any
-) -> dict[int, Answer | RowError]:
-    session = open_chat(settings(server, **changes), chat or ChatSettings())
-    try:
-        pairs = list(session.answers(iter(asked(*prompts))))
-    finally:
-        session.close()
-    assert sorted(number for number, _ in pairs) == list(range(len(prompts)))
-    return dict(pairs)
-
-
-def kind(given: Answer | RowError) -> str:
-    assert isinstance(given, RowError)
-    return given.kind
-
-
-def until_it_fails(session: ApiSession, requests: Sequence[Request]) -> tuple[list[Answered], str]:
-    kept: list[Answered] = []
-    answers = session.answers(iter(requests))
-    try:
-        with pytest.raises(EngineRefusedError) as fatal:
-            kept.extend(answers)
-    finally:
-        session.close()
-    return kept, str(fatal.value)
 
 
 def test_a_request_is_a_system_prompt_and_the_rows_text(server: ApiServer) -> None:
@@ -312,11 +267,3 @@ def test_a_session_left_early_answers_the_next_shard_and_leaves_no_thread(
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.02)  # the server's own threads
     assert "api" not in {thread.name for thread in threading.enumerate()}
-
-
-def test_a_rate_limit_far_below_max_num_seqs_fails_no_row(server: ApiServer) -> None:
-    """Each row is refused more often than it may be retried, while others get through."""
-    prompts = [f"row {number}" for number in range(24)]
-    server.every_s = 0.02
-    given = texts(answered(server, *prompts, max_num_seqs=24, max_retries=2))
-    assert given == {number: f"said: {prompt}" for number, prompt in enumerate(prompts)}
