@@ -12,6 +12,7 @@ from dataflow_dagster.engines.language import LanguageSettings
 from dataflow_dagster.engines.session import Engine, Request, Session
 from dataflow_dagster.engines.transformers.chat_template import render_chat
 from dataflow_dagster.media.frames import FrameChoice, read_frames
+from dataflow_dagster.media.timecodes import seconds_of
 from dataflow_dagster.models.declaration import Given
 from dataflow_dagster.models.image_captioner import MOST_UNLIKE_SIDES
 from dataflow_dagster.models.language_model import Prompt
@@ -37,6 +38,7 @@ class VideoCaptioner(VisionLanguageModel):
 
     reads: ClassVar[Medium] = "video"
     asset: ClassVar[str] = "video_captions"
+    code_version: ClassVar[int] = 2
     ahead: ClassVar[int] = 8
 
     prompt: Prompt = "Please describe the video in detail."
@@ -49,10 +51,10 @@ class VideoCaptioner(VisionLanguageModel):
     )
     max_pixels: MaxPixels = 224 * 224
     start_key: str | None = Field(
-        "start", min_length=1, description="column of the second from which to look; null: none"
+        "start", min_length=1, description="column of the time from which to look; null: none"
     )
     end_key: str | None = Field(
-        "end", min_length=1, description="column of the second up to which to look; null: none"
+        "end", min_length=1, description="column of the time up to which to look; null: none"
     )
 
     def columns(self) -> tuple[str, ...]:
@@ -64,7 +66,8 @@ class VideoCaptioner(VisionLanguageModel):
         if given.video is None:
             raise RowError("missing_video", "the row has no clip to describe")
         choice = FrameChoice(self.num_frames, self.fps, self.max_pixels)
-        start, end = (_seconds(given.columns, key) for key in (self.start_key, self.end_key))
+        start = _seconds(given.columns, self.start_key, "start_key")
+        end = _seconds(given.columns, self.end_key, "end_key")
         frames = read_frames(Path(given.video), choice, start, end)
         _, height, width, _ = frames.pixels.shape
         if max(width, height) > MOST_UNLIKE_SIDES * min(width, height):
@@ -102,20 +105,18 @@ class VideoCaptioner(VisionLanguageModel):
 MOST_READY = 8
 
 
-def _seconds(columns: Mapping[str, Any], key: str | None) -> float | None:
+def _seconds(columns: Mapping[str, Any], key: str | None, named_by: str) -> float | None:
     """A time of the clip; None where the row says nothing.
 
     Raises:
-        RowError: ``bad_value``: no number of seconds.
+        RowError: ``bad_value``: no time of a clip.
     """
     value = None if key is None else columns.get(key)
     if value is None or value == "":
         return None
     try:
-        seconds = float(value) if isinstance(value, (int, float, str)) else -1.0
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf") or isinstance(value, bool):
-        shown = repr(value)[:80]
-        raise RowError("bad_value", f"column '{key}' is {shown}; allowed: seconds, 0 or more")
-    return seconds
+        return seconds_of(value)
+    except ValueError as wrong:
+        said = f"column '{key}' is {repr(value)[:80]}; allowed: seconds, 0 or more, or HH:MM:SS"
+        hint = f"where it tells something else, {named_by}: null leaves it out"
+        raise RowError("bad_value", f"{said}; {hint}") from wrong

@@ -9,9 +9,10 @@ from dataflow_dagster.registry import register
 class LLaVANeXTVideoCaptioner(VideoCaptioner):
     """LLaVA-NeXT-Video on Vicuna, 7 billion weights; reads a frame as 144 tokens.
 
-    Its own limit of 4096 tokens is that of 28 frames at most, more do not fit; its processor
-    takes the middle square of every frame, 336 pixels wide.
-    Source: https://huggingface.co/llava-hf/LLaVA-NeXT-Video-7B-hf
+    It was trained with 32 frames a clip. Its 10,240 tokens, Vicuna's 4096 times the factor 2.5 of
+    its linear RoPE, are those of some 70; its processor takes the middle square of every frame,
+    336 pixels wide.
+    Source: https://huggingface.co/llava-hf/LLaVA-NeXT-Video-7B-hf (README and config.json)
     """
 
     model_path: ModelPath = "llava-hf/LLaVA-NeXT-Video-7B-hf"

@@ -102,7 +102,7 @@ def token_limit(model: Any, settings: LanguageSettings) -> int | None:
     config = model.config.get_text_config()
     own = getattr(config, "max_position_embeddings", None)
     rope: Any = getattr(config, "rope_parameters", None) or {}
-    if own is not None and rope.get("rope_type") == "linear":  # LLaVA-NeXT-Video: twice as many
+    if own is not None and rope.get("rope_type") == "linear":  # such as LLaVA-NeXT-Video's
         own = int(own * rope["factor"])
     asked = settings.max_model_len
     if own is not None and asked is not None and asked > own:
