@@ -6,22 +6,20 @@ from pathlib import Path
 
 import click
 
+from dataflow_dagster.cli.check import check
 from dataflow_dagster.cli.clean import clean
 from dataflow_dagster.cli.doctor import examine_all, machine
 from dataflow_dagster.cli.errors import errors
 from dataflow_dagster.cli.export import export
 from dataflow_dagster.cli.gallery import gallery
 from dataflow_dagster.cli.models import key_lines, model_lines
-from dataflow_dagster.cli.opening import FAILED, Failed, Refused, config_option, loaded, resolved
+from dataflow_dagster.cli.opening import FAILED, Failed, Refused, config_option, loaded
 from dataflow_dagster.cli.running import RunRequest, UnknownPartitionError, run_pipeline
 from dataflow_dagster.cli.summary import print_summary
 from dataflow_dagster.factory.executors import RayUnreachableError
 from dataflow_dagster.formats.format import InputError
-from dataflow_dagster.formats.inputs import find_input
 from dataflow_dagster.registry import UnknownNameError
 from dataflow_dagster.schema.errors import PipelineError
-from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
-from dataflow_dagster.stores import mirrors
 from dataflow_dagster.stores.store import StoreError
 
 
@@ -89,26 +87,6 @@ def run(
     sys.exit(0 if all(result.success for result in results) else FAILED)
 
 
-@main.command(short_help="Check one pipeline; run nothing.")
-@config_option
-def check(config: Path) -> None:
-    """Check one pipeline's YAML, its environment and that its input is there; run nothing.
-
-    Of folders in a store it is checked that they can be written. Exit code 0: it can run; 2: it
-    cannot, and every reason is told.
-    """
-    ready = resolved(config)
-    assets = [RAW_META, *(step.asset for step in ready.steps), RESULTS]
-    layout = Layout(ready)
-    try:
-        files = len(find_input(ready.meta_path, ready.image_key).files)
-        for folder in (layout.base_folder, layout.save_folder):
-            mirrors.check(folder)
-    except (InputError, StoreError) as error:
-        raise Refused(str(error)) from error
-    click.echo(f"{config}: ok: {files} file(s) at {ready.meta_path}: {' → '.join(assets)}")
-
-
 @main.command(short_help="List the models, or the keys of one.")
 @click.argument("name", required=False)
 def models(name: str | None) -> None:
@@ -143,6 +121,7 @@ def doctor(models: Path) -> None:
     sys.exit(0 if "diffusers" in works and works & {"vllm", "transformers"} else FAILED)
 
 
+main.add_command(check)
 main.add_command(clean)
 main.add_command(errors)
 main.add_command(export)

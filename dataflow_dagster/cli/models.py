@@ -1,12 +1,13 @@
 """The models a YAML can name, and the keys of each, in words."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pydantic.fields import FieldInfo
 
 from dataflow_dagster.models.declaration import Model
-from dataflow_dagster.registry import UnknownNameError, models
+from dataflow_dagster.registry import UnknownNameError, find, models
 
 _CHOSEN_BY = ("model_path", "model", "model_id")
 
@@ -14,7 +15,7 @@ _CHOSEN_BY = ("model_path", "model", "model_id")
 def model_lines() -> Iterator[str]:
     """A table of all models: step type, name, engines in order of preference, default model."""
     rows = [
-        (step_type, name, " or ".join(model.engines), default_model(model))
+        (step_type, name, " or ".join(_engines(model)), default_model(model))
         for step_type, named in models().items()
         for name, model in named.items()
     ]
@@ -27,18 +28,30 @@ def key_lines(name: str) -> Iterator[str]:
     Raises:
         UnknownNameError: No model has that name.
     """
-    found = [(kind, named[name]) for kind, named in models().items() if name in named]
+    found = list(_named(name))
     if not found:
-        raise UnknownNameError(
-            "model", name, [known for named in models().values() for known in named]
-        )
+        allowed = [known for named in models().values() for known in named]
+        raise UnknownNameError("model", name, allowed)
     for step_type, model in found:
-        yield f"{step_type} {name}: {(model.__doc__ or '').strip()}"
+        also = "" if model.__name__ == name else f" ({name} is an old name of it)"
+        yield f"{step_type} {model.__name__}{also}: {(model.__doc__ or '').strip()}"
         yield ""
         rows = [_key(key, field) for key, field in model.model_fields.items()]
         yield from aligned([("key", "type", "default", "meaning"), *rows])
         for old, new in model.old_keys.items():
             yield f"{old}: an old spelling of {new}"
+
+
+def _named(name: str) -> Iterator[tuple[str, type[Model]]]:
+    """The models of that name, by whatever alias, and their step types."""
+    for step_type in models():
+        with suppress(UnknownNameError):
+            yield step_type, find(step_type, name)
+
+
+def _engines(model: type[Model]) -> Sequence[str]:
+    """A model of the user's own need not name any."""
+    return getattr(model, "engines", ())
 
 
 def default_model(model: type[Model]) -> str:

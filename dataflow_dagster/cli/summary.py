@@ -10,7 +10,10 @@ import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError
 from dagster_shared.error import SerializableErrorInfo
 
+from dataflow_dagster.formats.format import InputError
+from dataflow_dagster.formats.inputs import nothing_in
 from dataflow_dagster.schema.pipeline import PipelineSpec
+from dataflow_dagster.steps.first_rows import first_rows, missing_columns
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
 from dataflow_dagster.stores import mirrors
 from dataflow_dagster.stores.store import StoreError
@@ -26,8 +29,7 @@ def print_summary(pipeline: PipelineSpec, results: Sequence[dg.JobExecutionResul
     shards = {asset: _shards(results, dg.AssetKey([pipeline.name, asset])) for asset in assets}
     for line in _table(shards):
         click.echo(line)
-    warning = _loss(pipeline, shards[RESULTS])
-    if warning is not None:
+    for warning in _losses(pipeline, shards):
         click.secho(warning, fg="red", err=True)
     for result in results:
         for reason in failures(result):
@@ -103,15 +105,35 @@ def _shards(results: Sequence[dg.JobExecutionResult], asset: dg.AssetKey) -> lis
     return list(told.values())
 
 
-def _loss(pipeline: PipelineSpec, results: Sequence[Metadata]) -> str | None:
+def _losses(pipeline: PipelineSpec, shards: Mapping[str, Sequence[Metadata]]) -> Iterator[str]:
     """Said where no row came through: the run itself is no failure, its data is."""
+    results = shards[RESULTS]
     rows = sum(_number(shard, "dagster/row_count") for shard in results)
     failed = sum(_number(shard, "failed_before") for shard in results)
-    if not results or failed < rows:
-        return None
-    if not rows:
-        return f"NO ROWS: {pipeline.meta_path} is empty"
-    return f"NO ROW HAS A RESULT: all {rows:.10g} rows failed"
+    if results and not rows:
+        yield f"NO ROWS: {nothing_in(_ready(pipeline).meta_path)}"
+    elif results and failed == rows:
+        yield f"NO ROW HAS A RESULT: all {rows:.10g} rows failed"
+    for step in pipeline.steps:
+        total, skipped = (
+            sum(_number(shard, name) for shard in shards[step.asset])
+            for name in ("dagster/row_count", "skipped")
+        )
+        if skipped and skipped == total:
+            yield f"NO ROW WAS ANSWERED: {step.asset} skipped all {total:.10g} rows"
+            yield from _why_skipped(_ready(pipeline))
+            return
+
+
+def _why_skipped(pipeline: PipelineSpec) -> Iterator[str]:
+    with suppress(InputError, OSError):
+        yield from missing_columns(pipeline, first_rows(pipeline))
+
+
+def _ready(pipeline: PipelineSpec) -> PipelineSpec:
+    """With its environment's values, which a run that came to an end had."""
+    unset = pipeline.unset_variables(os.environ)
+    return pipeline if unset else pipeline.with_environment(os.environ)
 
 
 def _number(metadata: Metadata, name: str) -> float:

@@ -32,7 +32,8 @@ from dataflow_dagster.rows import fingerprint
 from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.shards.catalogue import UnknownShardError
-from dataflow_dagster.steps.layout import RAW_META, Layout
+from dataflow_dagster.steps.folders import UnwritableFolderError, check_folder
+from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
 from dataflow_dagster.steps.shard_run import HopelessStepError
 from dataflow_dagster.stores import mirrors
 
@@ -55,6 +56,7 @@ TOLD_PLAINLY = (
     TooFewGpusError,
     UnfitSettingError,
     UnknownShardError,
+    UnwritableFolderError,
 )
 """Errors whose message says all a person needs; the run shows it without our call stack."""
 
@@ -103,7 +105,7 @@ class Materialization:
         done: list[Done] = []
         try:
             ready = self.pipeline.with_environment(os.environ)
-            _check_stores(Layout(ready), self.asset)
+            _check_folders(ready, self.asset)
             story = Story(ready, AssetChecks(context.asset_key, ready, self.asset), sources)
             job = self._job(context, ready, options, sources, report)
             record = Record(context, story) if len(job.keys) > 1 else None
@@ -158,16 +160,18 @@ def _result(story: Story, done: list[Done]) -> dg.MaterializeResult[Any]:
     )
 
 
-def _check_stores(layout: Layout, asset: str) -> None:
+def _check_folders(pipeline: PipelineSpec, asset: str) -> None:
     """Hold that what is to be written can be; the first step asks for what the last one writes.
 
     Raises:
-        StoreError: It cannot, and why.
+        UnwritableFolderError: It cannot, and why.
+        StoreError: The same of a folder in a store.
     """
     mirrors.forget()
-    mirrors.check(layout.folder(asset))
-    if asset == RAW_META:
-        mirrors.check(layout.save_folder)
+    if asset != RESULTS:
+        check_folder(pipeline, "base_folder")
+    if asset in (RAW_META, RESULTS):
+        check_folder(pipeline, "save_folder")
 
 
 def _partition_keys(context: dg.AssetExecutionContext) -> Sequence[str | None]:

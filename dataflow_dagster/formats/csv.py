@@ -1,7 +1,9 @@
-"""Tables as text, with a header: comma or tab between the fields."""
+"""Tables as text, with a header: comma, tab, semicolon or ``|`` between the fields."""
 
 import csv
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from dataflow_dagster.formats.files import Lines, opened
 from dataflow_dagster.formats.format import (
@@ -15,6 +17,11 @@ from dataflow_dagster.formats.format import (
 from dataflow_dagster.places import AnyPath
 from dataflow_dagster.rows import Row, RowError
 
+SEPARATORS: Final = (",", ";", "\t", "|")
+"""What a spreadsheet may put between fields, whatever the file's ending."""
+
+_QUOTED: Final = re.compile(r'"[^"]*"')
+
 
 class Csv:
     """``.csv``, UTF-8, also gzipped. Every value is text; an empty field, quoted or not, is null.
@@ -24,6 +31,9 @@ class Csv:
     nothing. A record with too many or too few fields is one failed row. So is one whose quotes do
     not match; reading goes on at the line after its first, so that an opened quote never takes the
     rest of the file with it.
+
+    Where the header's line has no comma but another of `SEPARATORS`, that one stands between the
+    fields, in all of the file.
     """
 
     delimiter = ","
@@ -35,17 +45,35 @@ class Csv:
             InputError: There is no header, or a name in it is empty or stands there twice.
         """
         with opened(path) as file:
-            header = _Records(Lines(path, file, BEGINNING), self.delimiter)
-            names = _names(path, header)
+            lines = Lines(path, file, BEGINNING)
+            delimiter = _delimiter(path, lines, self.delimiter)
+            records = _Records(lines, delimiter)
+            names = _names(path, records)
             if start != BEGINNING:
-                header = _Records(Lines(path, file, start), self.delimiter)
-            yield from cut(_Rows(header, names))
+                records = _Records(Lines(path, file, start), delimiter)
+            yield from cut(_Rows(records, names))
 
 
 class Tsv(Csv):
     """``.tsv``: as csv, with tabs."""
 
     delimiter = "\t"
+
+
+def _delimiter(path: AnyPath, lines: Lines, usual: str) -> str:
+    """What stands between the names of the header, which is left to be taken."""
+    taken: list[bytes] = []
+    try:
+        while (line := lines.take()) and line.isspace():
+            taken.append(line)
+    except RowError as wrong:
+        raise InputError(path, f"the header cannot be read: {wrong.message}") from wrong
+    lines.give_back([*taken, line])
+    plain = _QUOTED.sub("", line.decode(errors="replace"))
+    if usual in plain:
+        return usual
+    found = max(SEPARATORS, key=plain.count)
+    return found if found in plain else usual
 
 
 def _names(path: AnyPath, header: "_Records") -> list[str]:

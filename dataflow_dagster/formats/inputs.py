@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataflow_dagster.formats.format import Format, InputError
-from dataflow_dagster.formats.lookup import ENDINGS, ending, format_of
-from dataflow_dagster.formats.pictures import PictureFolder
+from dataflow_dagster.formats.lookup import ENDINGS, FORMATS, ending, format_of
+from dataflow_dagster.formats.pictures import PICTURE_ENDINGS, PictureFolder
 from dataflow_dagster.places import AnyPath, place
 
 
@@ -32,6 +32,15 @@ def find_input(meta_path: str, image_key: str = "image") -> Input:
         return _find(meta_path, image_key)
     except OSError as refused:
         raise InputError(meta_path, f"cannot be looked at: {refused}") from refused
+
+
+def nothing_in(meta_path: str) -> str:
+    """What to say of an input that has no rows."""
+    if not place(meta_path).is_dir():
+        return f"{meta_path} is empty"
+    pictures = ", ".join(sorted(PICTURE_ENDINGS))
+    kinds = f"of rows ({', '.join(FORMATS)}; also with .gz) and no picture ({pictures})"
+    return f"{meta_path} holds no file {kinds}"
 
 
 def base_of(meta_path: str) -> AnyPath:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 from dataflow_dagster import rows
 from dataflow_dagster.formats.files import Lines, opened
@@ -14,6 +15,8 @@ from dataflow_dagster.formats.format import (
 )
 from dataflow_dagster.places import AnyPath
 from dataflow_dagster.rows import Row
+
+_LIST_HINT: Final = "; a file that is one JSON list is read where its name ends in .json"
 
 
 class Jsonl:
@@ -67,4 +70,5 @@ class _Objects:
         try:
             return object_of(rows.decode(line), line.count(b"{") + line.count(b"["))
         except ValueError as wrong:
-            raise self._lines.failure(str(wrong)) from wrong
+            hint = _LIST_HINT if self._lines.line == 1 and line.lstrip().startswith(b"[") else ""
+            raise self._lines.failure(f"{wrong}{hint}") from wrong

@@ -207,7 +207,8 @@ def bring_rows(pipeline: PipelineSpec) -> None:
         mirror = mirrors.mirror_of(folder)
         if mirror is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            rows = (path for path in shard_files(folder) if path.name.endswith((*ROWS, *BESIDE)))
+            files = shard_files(folder)
+            rows = (p for p in files if p.name.endswith((*ROWS, *BESIDE)) or SENT in p.name)
             mirror.bring_all(path for path in rows if path.suffix not in _HERE)
 
 

@@ -166,7 +166,9 @@ def test_clean_shows_and_removes_what_no_step_can_use_of_a_store(
     of = captioned(tmp_path, **STORE)
     assert materialize(of).success
     s3.pipe("bucket/out/generated_images/old.png", b"old")
-    s3.pipe("bucket/base/step_2_Toy_Painter/result.part-generated_images-x-000000", b"{}\n")
+    s3.pipe("bucket/out/generated_images/mine.png", b"mine")
+    named = b'{"dataflow_generated_images": {"image": "generated_images/old.png"}}\n'
+    s3.pipe("bucket/base/step_2_Toy_Painter/result.part-generated_images-x-000000", named)
     machines.new()
     done = command(of, "clean", "--yes")
     assert done.exit_code == 0, done.output
@@ -174,6 +176,7 @@ def test_clean_shows_and_removes_what_no_step_can_use_of_a_store(
         assert gone in done.output
         assert gone.rpartition("/")[2] not in " ".join([*stored(s3, "out"), *stored(s3, "base")])
     assert not [name for name in [*stored(s3, "out"), *stored(s3, "base")] if "-of-" in name]
+    assert "mine.png" in " ".join(stored(s3, "out"))
     machines.new()
     again = materialize(of)
     assert told(again, "demo", "generated_images")["reused"] == 2

@@ -1,3 +1,4 @@
+import pytest
 from click.testing import CliRunner
 
 from dataflow_dagster.cli.main import main
@@ -42,3 +43,15 @@ def test_an_unknown_model_is_told_the_nearest() -> None:
     done = CliRunner().invoke(main, ["models", "LlavaCaptioner"])
     assert done.exit_code == 2
     assert "did you mean 'LLaVACaptioner'?" in done.output
+
+
+def test_an_alias_tells_the_model_that_it_means() -> None:
+    assert told("StableDiffusion3Generator").startswith(
+        "ImageGenerator StableDiffusionGenerator (StableDiffusion3Generator is an old name of it)"
+    )
+
+
+@pytest.mark.usefixtures("toys")
+def test_a_model_that_names_no_engine_is_listed_too() -> None:
+    assert any(line.split() == ["Toy", "Shouter"] for line in told().splitlines())
+    assert told("Shouter").startswith("Toy Shouter: Says")

@@ -68,3 +68,31 @@ def test_too_many_failed_rows_say_so_and_where_earlier_results_are(
         "texts failed: 1 of 2 rows failed here (bad_text: 1), more than max_failed 10.0%"
     ]
     assert out[-1] == f"results: {tmp_path}/demo/out/result.jsonl"
+
+
+def test_a_run_that_skipped_every_row_says_which_column_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"id": str(number), "Text": "x"} for number in range(3)]
+    _, err = _summary(tmp_path, capsys, rows=rows)
+    assert err == [
+        "NO ROW WAS ANSWERED: texts skipped all 3 rows",
+        "no row has a column 'text' (text_key); the columns are id, Text; did you mean 'Text'?",
+    ]
+
+
+def test_a_run_whose_column_is_empty_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, err = _summary(tmp_path, capsys, rows=[{"id": "1", "text": None}])
+    assert err[1] == "column 'text' (text_key) is empty in all rows"
+
+
+def test_a_folder_of_other_files_is_not_called_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/README.md").write_text("read me")
+    _, err = _summary(tmp_path, capsys, meta_path=str(tmp_path / "in"))
+    assert err[0].startswith(f"NO ROWS: {tmp_path}/in holds no file of rows (.csv, .tsv, .parquet")
+    assert ".webp" in err[0]

@@ -123,8 +123,10 @@ def test_an_unset_variable_is_told_by_file_and_line_when_the_step_runs(tmp_path:
 
 
 def test_an_unwritable_save_folder_is_told_and_what_is_above_stays(tmp_path: Path) -> None:
+    of = pipeline(tmp_path, [SHOUT], save_folder=str(tmp_path / "taken/out"))
+    assert materialize(of, assets=["raw_meta", "texts"]).success
     (tmp_path / "taken").write_text("a file where a folder should be")
-    result = materialize(pipeline(tmp_path, [SHOUT], save_folder=str(tmp_path / "taken/out")))
+    result = materialize(of, assets=["results"])
     assert "taken" in failure_of(result, "demo__results")
     assert (tmp_path / "demo/base/step_1_Toy_Shouter/result.jsonl").is_file()
 
@@ -152,3 +154,14 @@ def test_a_changed_input_is_read_again(tmp_path: Path) -> None:
     write_rows(tmp_path / "demo/in.jsonl", text_rows(6))
     again = told(materialize(of), "demo", "texts")
     assert (again["reused"], again["computed"]) == (4, 2)
+
+
+@pytest.mark.parametrize("key", ["base_folder", "save_folder"])
+def test_a_folder_that_cannot_be_written_is_told_before_any_work(tmp_path: Path, key: str) -> None:
+    (tmp_path / "taken").write_text("a file")
+    of = pipeline(tmp_path, [SHOUT], **{key: str(tmp_path / "taken/below")})
+    result = materialize(of)
+    assert failure_of(result, "demo__raw_meta") == (
+        f"{key}: {tmp_path}/taken/below cannot be written: {tmp_path}/taken is a file"
+    )
+    assert not (tmp_path / "demo/base").exists()

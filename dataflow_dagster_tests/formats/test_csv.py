@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from dataflow_dagster.formats import csv as csv_format
-from dataflow_dagster.formats.csv import Csv
+from dataflow_dagster.formats.csv import Csv, Tsv
 from dataflow_dagster.formats.format import InputError
-from dataflow_dagster.formats.lookup import read
+from dataflow_dagster.formats.lookup import format_of, read
 from dataflow_dagster.rows import Row, RowError
 
 
@@ -121,3 +121,35 @@ def test_reading_begins_at_any_mark(tmp_path: Path) -> None:
     for at, block in enumerate(blocks):
         again = [str(row) for block in Csv().read(path, block.start) for row in block.rows]
         assert again == whole[at * 64 :]
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_a_header_with_another_separator_tells_that_of_its_file(
+    tmp_path: Path, name: str, separator: str
+) -> None:
+    fields = [f"n{separator}text", *(f'{n}{separator}"a{separator}b, c\n{n}"' for n in range(200))]
+    path = _write(tmp_path, "\ufeff\n" + "\n".join(fields) + "\n", name)
+    blocks = list(Csv().read(path) if name == "rows.csv" else Tsv().read(path))
+    rows = [row for block in blocks for row in block.rows]
+    assert rows == [{"n": str(n), "text": f"a{separator}b, c\n{n}"} for n in range(200)]
+    again = [row for block in format_of(path).read(path, blocks[-1].start) for row in block.rows]
+    assert again == rows[-len(again) :]
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ("a;b,c", ["a;b", "c"]),
+        ('"a;b"', ["a;b"]),
+        ("text", ["text"]),
+        ("a;b|c;d", ["a", "b|c", "d"]),
+    ],
+)
+def test_the_usual_separator_wins_and_quoted_ones_do_not_count(
+    tmp_path: Path, header: str, names: list[str]
+) -> None:
+    values = header.replace("a", "1")
+    (row,) = read(_write(tmp_path, f"{header}\n{values}\n"))
+    assert isinstance(row, dict)
+    assert list(row) == names

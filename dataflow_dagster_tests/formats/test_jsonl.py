@@ -168,3 +168,16 @@ def test_reading_begins_at_any_mark(tmp_path: Path, packed: bool) -> None:
         again = [str(row) for block in Jsonl().read(path, block.start) for row in block.rows]
         assert again == whole[at * 64 :]
     assert blocks[1].start == Mark(3 + sum(len(b'{"a": %d}\r\n\n' % n) for n in range(64)) - 1, 127)
+
+
+@pytest.mark.parametrize("content", ['[{"a": 1}, {"a": 2}]', '[\n{"a": 1}\n]\n'])
+def test_a_json_list_under_the_wrong_ending_is_told_which_is_right(
+    tmp_path: Path, content: str
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(content)
+    first = next(iter(read(path)))
+    assert isinstance(first, RowError)
+    assert first.message.endswith(
+        "a file that is one JSON list is read where its name ends in .json"
+    )
