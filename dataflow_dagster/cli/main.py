@@ -8,7 +8,7 @@ import click
 
 from dataflow_dagster.cli.check import check
 from dataflow_dagster.cli.clean import clean
-from dataflow_dagster.cli.doctor import examine_all, machine
+from dataflow_dagster.cli.doctor import WITHOUT_MODELS, examine_all, known_models, machine
 from dataflow_dagster.cli.errors import errors
 from dataflow_dagster.cli.export import export
 from dataflow_dagster.cli.gallery import gallery
@@ -102,22 +102,23 @@ def models(name: str | None) -> None:
 @main.command(short_help="Ask each engine here for known answers.")
 @click.option(
     "--models",
-    default=Path("data/models"),
-    show_default=True,
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of the known-answer models, which come with the source.",
+    help="Folder of the known-answer models; default: data/models, here or of the source.",
 )
-def doctor(models: Path) -> None:
+def doctor(models: Path | None) -> None:
     """Ask each engine installed here for known answers: what works, what to install or mend.
 
-    Exit code 0: a captioner and a generator work; 1: not both.
+    Without the known-answer models each is loaded only. Exit code 0: a captioner and a generator
+    work; 1: not both.
     """
     click.echo(machine())
+    models = models or known_models()
+    if models is None:
+        click.echo(WITHOUT_MODELS)
     works: set[str] = set()
-    for finding in examine_all(models):
-        state = "works" if finding.works else "absent" if finding.version is None else "FAILS"
-        click.echo(f"{finding.engine:<13} {finding.version or '-':<9} {state:<7} {finding.told}")
-        works |= {finding.engine} if finding.works else set()
+    for found in examine_all(models):
+        click.echo(f"{found.engine:<13} {found.version or '-':<9} {found.state:<7} {found.told}")
+        works |= set() if found.works is False else {found.engine}
     sys.exit(0 if "diffusers" in works and works & {"vllm", "transformers"} else FAILED)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from dataflow_dagster.engines.checkpoint import stored_precision
-from dataflow_dagster.engines.errors import EngineMissingError, UnfitSettingError
+from dataflow_dagster.engines.errors import EngineMissingError, UnfitSettingError, installing
 from dataflow_dagster.engines.session import Engine
 
 
@@ -89,6 +89,11 @@ def has_gpu() -> bool:
     return Path("/dev/dxg").exists() and Path("/usr/lib/wsl/lib/nvidia-smi").exists()
 
 
+def installed_distributions(engine: str) -> list[str]:
+    """The names under which the engine's library is installed; several overwrite each other."""
+    return [name for name in LIBRARIES[engine].distributions if _version(name)]
+
+
 @cache
 def installed_version(engine: str) -> str | None:
     """The version of the engine's library; None where it or a library it needs is missing."""
@@ -128,12 +133,8 @@ def _version(distribution: str) -> str | None:
 
 
 def _how_to_install(wanted: Sequence[str], device: str) -> str:
-    commands = dict.fromkeys(f'pip install "dataflow-dagster[{_extra(name)}]"' for name in wanted)
+    command = installing(*(LIBRARIES[name].extra for name in wanted))
     found = [f"{name} {installed_version(name)}" for name in wanted if installed_version(name)]
     beside = f" (found {', '.join(found)}, which is built for another device)" if found else ""
     names = " or ".join(wanted)
-    return f"{names} is not installed for device '{device}'{beside}: {' or '.join(commands)}"
-
-
-def _extra(engine: str) -> str:
-    return LIBRARIES[engine].extra
+    return f"{names} is not installed for device '{device}'{beside}: {command}"

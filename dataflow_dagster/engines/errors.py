@@ -1,6 +1,12 @@
 """Why an engine cannot be had, or will not take a setting: told before the first row."""
 
 
+def installing(*extras: str) -> str:
+    """What to type for one of some extras of this package, which no index has."""
+    commands = dict.fromkeys(f'pip install -e ".[{extra}]"' for extra in extras)
+    return f"{' or '.join(commands)}, in the folder of dataflow_dagster's source"
+
+
 class EngineMissingError(RuntimeError):
     """No library that serves the model is installed, or no device that it needs is there."""
 

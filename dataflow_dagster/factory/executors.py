@@ -6,6 +6,7 @@ from typing import Any, Final, get_args
 
 import dagster as dg
 
+from dataflow_dagster.engines.errors import installing
 from dataflow_dagster.factory.processes import STEP_PROCESSES, step_executor
 from dataflow_dagster.resources.tags import RAY
 from dataflow_dagster.schema.errors import PipelineError, Problem
@@ -38,7 +39,7 @@ def placed(pipeline: PipelineSpec, environ: Mapping[str, str]) -> PipelineSpec:
     if named not in EXECUTORS:
         _refuse(pipeline, f"{said} '{named}', allowed: {', '.join(EXECUTORS)}")
     if named == "ray" and find_spec("dagster_ray") is None:
-        needs = "which needs dagster-ray: pip install 'dataflow-dagster[ray]'"
+        needs = f"which needs dagster-ray: {installing('ray')}"
         _refuse(pipeline, f"{said} 'ray', {needs}")
     return pipeline.model_copy(update={"executor": named})
 

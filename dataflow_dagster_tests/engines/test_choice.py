@@ -73,9 +73,9 @@ def test_a_torch_built_for_cpus_leaves_the_gpu_alone(install: Install) -> None:
 
 def test_a_missing_engine_is_told_with_what_to_install(install: Install) -> None:
     install(torch="2.13.0+cpu")
-    with pytest.raises(EngineMissingError, match=r'pip install "dataflow-dagster\[local\]"'):
+    with pytest.raises(EngineMissingError, match=r'pip install -e "\.\[local\]"'):
         name_and_device(backend="transformers")
-    with pytest.raises(EngineMissingError, match=r'pip install "dataflow-dagster\[gpu\]"'):
+    with pytest.raises(EngineMissingError, match=r'pip install -e "\.\[gpu\]"'):
         name_and_device(backend="vllm")
 
 

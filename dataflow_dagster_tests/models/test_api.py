@@ -153,5 +153,5 @@ def test_a_wrong_key_ends_the_step_in_plain_words_and_the_work_done_is_kept(
 
 def test_a_missing_client_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dataflow_dagster.engines.openai.client.find_spec", lambda name: None)
-    with pytest.raises(RuntimeError, match=r'pip install "dataflow-dagster\[api\]"'):
+    with pytest.raises(RuntimeError, match=r'pip install -e "\.\[api\]"'):
         GPTTextGenerator().engine()

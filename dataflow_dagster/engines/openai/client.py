@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import SecretStr
 
-from dataflow_dagster.engines.errors import EngineMissingError, EngineRefusedError
+from dataflow_dagster.engines.errors import EngineMissingError, EngineRefusedError, installing
 from dataflow_dagster.engines.openai.dialect import Dialect
 from dataflow_dagster.engines.openai.faults import read_fault
 from dataflow_dagster.engines.openai.providers import NO_KEY, Endpoint, find_key
@@ -61,7 +61,7 @@ def find_engine() -> Engine:
         EngineMissingError: The client is not installed.
     """
     if find_spec("openai") is None:
-        raise EngineMissingError('openai is not installed: pip install "dataflow-dagster[api]"')
+        raise EngineMissingError(f"openai is not installed: {installing('api')}")
     return Engine("openai", version("openai"), "as served", "remote")
 
 
