@@ -109,12 +109,13 @@ class Ledger:
             if self._left_index is None:
                 self._left_index = _index(self._left, self._base_folder)
             yield from self._found(self._left_index, self._left, digest)
-        if self._index is None:
-            self._files = self._all_files()
-            self._by_path = {file.path: file for file in self._files}
-            self._index = _index(self._files, self._base_folder)
-        if len(self._index):
-            yield from self._found(self._index, self._files, digest)
+        index = self._all_indexed()
+        if len(index):
+            yield from self._found(index, self._files, digest)
+
+    def knows_any(self) -> bool:
+        """Whether there is a good answer of the step at all."""
+        return any(len(file.keys()) for file in self._left) or len(self._all_indexed()) > 0
 
     def use(self, found: Known) -> None:
         """An answer that was searched is taken: the next row's is looked for behind it."""
@@ -158,6 +159,13 @@ class Ledger:
     def _cursor(self, file: AnswerFile, keys: Keys, following: int = 0) -> "_Cursor":
         marks = keys.marks if file.rows == self._origin.rows else b""
         return _Cursor(file, keys.places, keys.digests, marks, following)
+
+    def _all_indexed(self) -> KeyIndex:
+        if self._index is None:
+            self._files = self._all_files()
+            self._by_path = {file.path: file for file in self._files}
+            self._index = _index(self._files, self._base_folder)
+        return self._index
 
     def _all_files(self) -> list[AnswerFile]:
         own = self._own
