@@ -19,6 +19,7 @@ from dataflow_dagster.stores import mirrors
 
 _SPLIT = re.compile(r"[0-9]{5}-of-[0-9]{5}")
 _STEP_FOLDER = re.compile(r"step_[0-9]+_[A-Za-z0-9_]+")
+_BEFORE = re.compile(r"\.[0-9a-f]{16}\.before(\.keys)?$")
 _ROWS = (".jsonl", ".parquet", ".before", ".part", ".interrupted")
 _HERE = (".part", ".interrupted", ".owner", ".whole", ".ordered")
 """Of runs on this machine: a store has none of them."""
@@ -168,7 +169,7 @@ def _step_of(path: Path) -> str | None:
 
 def _stem(path: Path) -> Path:
     """A shard's path without what tells its files apart: ``.../00001-of-00004``."""
-    name = path.name
+    name = _BEFORE.sub("", path.name)
     for ending in (*_BESIDE, *_ROWS):
         name = name.removesuffix(ending)
     return path.with_name(name)

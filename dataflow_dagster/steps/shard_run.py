@@ -83,11 +83,13 @@ class ShardRun:
 
     def _finish(self) -> str:
         self._tell()
-        if self._ledger is None:
-            return self._part.finish(self._tally.rows)
-        keep = self._ledger.holds_others(self._part.digests)
-        data_version = self._part.finish(self._tally.rows, keep_before=keep)
-        self._ledger.replaced(self._target, kept=keep)
+        data_version = self._part.finish(
+            self._tally.rows,
+            keep_own=self._ledger is not None,
+            keep_others=self._writes == "text",  # media are drawn over
+        )
+        if self._ledger is not None:
+            self._ledger.replaced(self._target)
         return data_version
 
     def _answer_all(self) -> None:
