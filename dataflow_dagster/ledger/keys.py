@@ -95,7 +95,7 @@ def write_keys(path: Path, rows: Path, origin: Origin, keys: Keys) -> None:
     }
     line = encode(header)
     line += b" " * (-(len(line) + 1) % _PLACE_BYTES) + b"\n"
-    with whole(path) as file:
+    with whole(path, synced=False) as file:  # made anew from the rows
         file.write(line)
         file.write(keys.places.tobytes())
         file.write(keys.digests)

@@ -87,7 +87,7 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """Write to `path` in one step: never seen half."""
-        write_whole(path, encode(asdict(self)) + b"\n")
+        write_whole(path, encode(asdict(self)) + b"\n", synced=False)
 
 
 def read_manifest(path: Path) -> Manifest | None:

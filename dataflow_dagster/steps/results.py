@@ -192,8 +192,8 @@ class _ErrorList:
 
     def finish(self) -> None:
         """Put the list in its place, before a manifest says that the shard is whole."""
-        sync(self._file)
         if self.count:
+            sync(self._file)
             self._part.replace(self._path)
             mirrors.put(self._path)
             return

@@ -45,7 +45,7 @@ class Review:
 
     def write(self, path: Path) -> None:
         """Write to `path` in one step: never seen half."""
-        write_whole(path, encode(asdict(self)) + b"\n")
+        write_whole(path, encode(asdict(self)) + b"\n", synced=False)
 
 
 def read_review(path: Path) -> Review | None:
