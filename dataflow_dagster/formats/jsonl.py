@@ -15,6 +15,7 @@ from dataflow_dagster.formats.format import (
 )
 from dataflow_dagster.places import AnyPath
 from dataflow_dagster.rows import Row
+from dataflow_dagster.wholes import whole
 
 _LIST_HINT: Final = "; a file that is one JSON list is read where its name ends in .json"
 
@@ -37,16 +38,11 @@ class Jsonl:
         Returns:
             The number of rows.
         """
-        part = path.with_name(path.name + ".part")
         written = 0
-        try:
-            with part.open("wb") as file:
-                for row in given:
-                    file.write(rows.encode(row) + b"\n")
-                    written += 1
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with whole(path) as file:
+            for row in given:
+                file.write(rows.encode(row) + b"\n")
+                written += 1
         return written
 
 

@@ -20,6 +20,7 @@ from dataflow_dagster.formats.parquet_types import JSON_MARK, kinds, schema
 from dataflow_dagster.formats.parquet_values import rows_of
 from dataflow_dagster.places import AnyPath
 from dataflow_dagster.rows import Row, RowError
+from dataflow_dagster.wholes import whole
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -81,16 +82,14 @@ class Parquet:
         import pyarrow.parquet as pq
 
         columns = schema(kinds(row for group in _groups(jsonl) for row in group))
-        part = path.with_name(path.name + ".part")
         written = 0
-        with part.open("wb") as file, pq.ParquetWriter(file, columns) as writer:
+        with whole(path) as file, pq.ParquetWriter(file, columns) as writer:
             for group in _groups(jsonl):
                 if not columns.names:
                     raise ValueError(f"{jsonl}: rows without any column")
                 arrays = [array_of(field, group) for field in columns]
                 writer.write_table(pa.Table.from_arrays(arrays, schema=columns))
                 written += len(group)
-        part.replace(path)
         return written
 
 

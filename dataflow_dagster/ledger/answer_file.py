@@ -8,6 +8,7 @@ from typing import IO
 
 from dataflow_dagster.formats.format import Block, InputError, Mark
 from dataflow_dagster.formats.parquet import Parquet
+from dataflow_dagster.ledger.key_index import KeyIndex
 from dataflow_dagster.ledger.keys import Keys, KeysHeader, read_keys
 from dataflow_dagster.rows import ERROR, KEY, KEY_BYTES, Row, RowError, answer_column, decode
 from dataflow_dagster.stores import mirrors
@@ -28,7 +29,6 @@ class AnswerFile:
         keys_path: That keys file.
 
     Attributes:
-        gone: Its rows were replaced in this run.
         rows: As `Origin.rows`; empty: not known, or there are no marks.
     """
 
@@ -43,21 +43,16 @@ class AnswerFile:
     ) -> None:
         self.path = path
         self.folder = folder
-        self.gone = False
         self.column = answer_column(asset)
         self.rows = "" if header is None else header.origin.rows
         self._header = header
         self._keys_path = keys_path
         self._keys: Keys | None = None
+        self._index: KeyIndex | None = None
         self._file: IO[bytes] | None = None
         self._position = 0
         self._blocks: Iterator[Block] = iter(())
         self._block = Block(Mark(0, 0), [])
-
-    def moved(self, path: Path, keys_path: Path) -> None:
-        """The same rows lie at `path` from now on."""
-        self.close()
-        self.path, self._keys_path = path, keys_path
 
     def keys(self) -> Keys:
         """All its good answers' keys; none where the file is gone or damaged."""
@@ -81,8 +76,19 @@ class AnswerFile:
             self._file.close()
         self._file, self._position = None, 0
         self._blocks, self._block = iter(()), Block(Mark(0, 0), [])
+        self._index = None
         if self._header is not None:
             self._keys = None
+
+    def record_of(self, digest: bytes, record: int) -> int | None:
+        """Which answer has that key: `record`, unless it was replaced since it was looked up."""
+        keys = self.keys()
+        if record < len(keys) and keys.digest(record) == digest:
+            return record
+        if self._index is None:
+            self._index = KeyIndex([self.keys], self.path.parent)
+        found = (place.record for place in self._index.find(digest))
+        return next((record for record in found if keys.digest(record) == digest), None)
 
     def line(self, place: int) -> bytes | None:
         """The line that begins at `place`, in jsonl; None: it is parquet, or no longer there."""
@@ -158,6 +164,11 @@ def good_key(row: object, column: str) -> bytes | None:
     """The key of a row's answer, if the row is one and the answer a good one."""
     if not isinstance(row, dict) or row.get(ERROR) is not None or row.get(column) is None:
         return None
+    return row_key(row)
+
+
+def row_key(row: Row) -> bytes | None:
+    """The key that a row carries, if it is one."""
     key = row.get(KEY)
     try:
         digest = bytes.fromhex(key) if isinstance(key, str) and len(key) == _HEX else b""

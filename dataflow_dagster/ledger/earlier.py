@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dataflow_dagster.ledger.answer_file import AnswerFile
 from dataflow_dagster.ledger.elsewhere import bring_answers
-from dataflow_dagster.ledger.keys import Origin, read_header, write_keys
+from dataflow_dagster.ledger.keys import Origin, keys_beside, read_header, write_keys
 from dataflow_dagster.ledger.manifest import read_manifest
 from dataflow_dagster.ledger.ownership import is_owned, read_owner
 from dataflow_dagster.ledger.shard import RAW_META_FOLDER, Shard
@@ -55,7 +55,7 @@ def answer_file(path: Path, folder: Path, origin: Origin) -> AnswerFile | None:
 
 
 def _finished(path: Path, folder: Path, origin: Origin) -> AnswerFile | None:
-    keys_path = path.with_name(path.name + ".keys")
+    keys_path = keys_beside(path)
     header = read_header(keys_path, path)
     if header is None:
         return _without_keys(path, folder, origin, keys_path) if path.exists() else None
@@ -66,17 +66,30 @@ def _finished(path: Path, folder: Path, origin: Origin) -> AnswerFile | None:
 
 def _without_keys(path: Path, folder: Path, origin: Origin, keys_path: Path) -> AnswerFile | None:
     """The keys file is missing, or of other rows: it is made anew from the rows."""
+    made = _of_manifest(path)
+    if made is None:
+        return AnswerFile(path, folder, origin.asset)
+    if made.step != origin.step:
+        return None
+    file = AnswerFile(path, folder, made.asset)
+    with suppress(OSError):  # a folder that is read only: its keys are in memory then
+        write_keys(keys_path, path, made, file.keys())
+        header = read_header(keys_path, path)
+        return AnswerFile(path, folder, made.asset, header=header, keys_path=keys_path)
+    return file
+
+
+def origin_of(path: Path) -> Origin | None:
+    """Whose answers finished rows are; None: nobody noted it, or they are other rows by now."""
+    header = read_header(keys_beside(path), path)
+    return _of_manifest(path) if header is None else header.origin
+
+
+def _of_manifest(path: Path) -> Origin | None:
     manifest = read_manifest(Shard(path).manifest_path)
     if manifest is None or not manifest.step or manifest.size != path.stat().st_size:
-        return AnswerFile(path, folder, origin.asset)
-    if manifest.step != origin.step:
         return None
-    file = AnswerFile(path, folder, manifest.asset)
-    with suppress(OSError):  # a folder that is read only: its keys are in memory then
-        write_keys(keys_path, path, Origin(manifest.step, manifest.asset), file.keys())
-        header = read_header(keys_path, path)
-        return AnswerFile(path, folder, manifest.asset, header=header, keys_path=keys_path)
-    return file
+    return Origin(manifest.step, manifest.asset)
 
 
 def _changed(path: Path) -> float:

@@ -57,12 +57,12 @@ class KeyIndex:
             at += 1
 
 
-def has_others(keys: Keys, digests: bytes | bytearray) -> bool:
-    """Whether some of `keys` is not among `digests` (16 bytes each)."""
+def others(keys: Keys, digests: bytes | bytearray) -> list[int]:
+    """Which of `keys`, by their numbers, are not among `digests` (16 bytes each)."""
     import numpy as np
 
     these = np.frombuffer(digests, np.uint64)[:: KEY_BYTES // 8]
-    return not bool(np.isin(_first_bytes(keys), these).all())
+    return np.flatnonzero(~np.isin(_first_bytes(keys), these)).tolist()
 
 
 def _room(total: int, folder: Path) -> _Table:

@@ -14,6 +14,7 @@ from typing import Any
 
 from dataflow_dagster.rows import KEY_BYTES, decode, encode
 from dataflow_dagster.stores import mirrors
+from dataflow_dagster.wholes import whole
 
 MARK_BYTES = 8
 
@@ -73,6 +74,11 @@ class KeysHeader:
     begins: int
 
 
+def keys_beside(rows: Path) -> Path:
+    """Where the keys of a file of rows are."""
+    return rows.with_name(rows.name + ".keys")
+
+
 def line_mark(line: bytes) -> bytes:
     """8 bytes. Only two lines at one place are compared: of 2**64 changed ones, one looks equal."""
     return blake2b(line, digest_size=MARK_BYTES).digest()
@@ -89,13 +95,11 @@ def write_keys(path: Path, rows: Path, origin: Origin, keys: Keys) -> None:
     }
     line = encode(header)
     line += b" " * (-(len(line) + 1) % _PLACE_BYTES) + b"\n"
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    with whole(path, synced=False) as file:  # made anew from the rows
         file.write(line)
         file.write(keys.places.tobytes())
         file.write(keys.digests)
         file.write(keys.marks if origin.rows else b"")
-    part.replace(path)
 
 
 def read_header(path: Path, rows: Path) -> KeysHeader | None:
@@ -106,8 +110,8 @@ def read_header(path: Path, rows: Path) -> KeysHeader | None:
         if header is None:
             return None
         each = _PLACE_BYTES + KEY_BYTES + (MARK_BYTES if header.origin.rows else 0)
-        whole = header.begins + header.answers * each
-        fits = path.stat().st_size == whole and mirrors.size(rows) == header.size
+        size = header.begins + header.answers * each
+        fits = path.stat().st_size == size and mirrors.size(rows) == header.size
     except OSError:
         return None
     return header if fits else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dataflow_dagster.ledger.answer_file import AnswerFile, good_key
 from dataflow_dagster.ledger.earlier import answer_file, earlier_files
-from dataflow_dagster.ledger.key_index import KeyIndex, has_others
+from dataflow_dagster.ledger.key_index import KeyIndex
 from dataflow_dagster.ledger.keys import MARK_BYTES, Keys, Origin
 from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.rows import KEY, KEY_BYTES
@@ -64,8 +64,8 @@ class Ledger:
         self._left: list[AnswerFile] = []
         self._left_index: KeyIndex | None = None
         self._cursors: list[_Cursor] = []
-        self._files: list[AnswerFile] = []
-        self._by_path: dict[Path, AnswerFile] = {}
+        self._files: list[list[AnswerFile]] = []  # the index's; where one was replaced, two
+        self._numbers: dict[Path, int] = {}  # of finished files in `_files`
         self._index: KeyIndex | None = None
         self._open: deque[AnswerFile] = deque()
 
@@ -108,13 +108,14 @@ class Ledger:
         if self._left:
             if self._left_index is None:
                 self._left_index = _index(self._left, self._base_folder)
-            yield from self._found(self._left_index, self._left, digest)
-        if self._index is None:
-            self._files = self._all_files()
-            self._by_path = {file.path: file for file in self._files}
-            self._index = _index(self._files, self._base_folder)
-        if len(self._index):
-            yield from self._found(self._index, self._files, digest)
+            yield from self._found(self._left_index, [[file] for file in self._left], digest)
+        index = self._all_indexed()
+        if len(index):
+            yield from self._found(index, self._files, digest)
+
+    def knows_any(self) -> bool:
+        """Whether there is a good answer of the step at all."""
+        return any(len(file.keys()) for file in self._left) or len(self._all_indexed()) > 0
 
     def use(self, found: Known) -> None:
         """An answer that was searched is taken: the next row's is looked for behind it."""
@@ -127,19 +128,15 @@ class Ledger:
         own = len(self._left) + (self._own is not None)
         self._cursors[own:] = [self._cursor(found.file, keys, following)]
 
-    def holds_others(self, digests: bytes | bytearray) -> bool:
-        """Whether the shard's own finished rows have answers under keys not among `digests`."""
-        return self._own is not None and has_others(self._own.keys(), digests)
-
-    def replaced(self, target: Shard, *, kept: bool) -> None:
-        """The shard's rows are new; `kept`: the old ones lie beside them."""
-        before, file = target.before_path, self._by_path.pop(target.path, self._own)
-        if kept and before in self._by_path:
-            self._by_path.pop(before).gone = True
-        if file is not None:
-            file.gone = not kept
-            file.moved(before, before.with_name(before.name + ".keys"))
-            self._by_path[before] = file
+    def replaced(self, target: Shard) -> None:
+        """The shard's rows are new; what they lack of the old ones was kept beside them."""
+        self.close()
+        paths = target.before_path(self._origin.step), target.path
+        found = (answer_file(path, target.folder, self._origin) for path in paths)
+        now = [file for file in found if file is not None]
+        for path in paths:
+            if path in self._numbers:
+                self._files[self._numbers[path]] = now
         self._own = None
 
     def close(self) -> None:
@@ -150,28 +147,38 @@ class Ledger:
         self._cursors = []
 
     def _own_file(self, target: Shard) -> AnswerFile | None:
-        known = self._by_path.get(target.path)
-        if known is not None or not target.path.exists():
-            return known
+        if target.path in self._numbers:
+            return next(reversed(self._files[self._numbers[target.path]]), None)
+        if not target.path.exists():
+            return None
         return answer_file(target.path, target.folder, self._origin)
 
     def _cursor(self, file: AnswerFile, keys: Keys, following: int = 0) -> "_Cursor":
         marks = keys.marks if file.rows == self._origin.rows else b""
         return _Cursor(file, keys.places, keys.digests, marks, following)
 
+    def _all_indexed(self) -> KeyIndex:
+        if self._index is None:
+            files = self._all_files()
+            self._files = [[file] for file in files]
+            self._numbers = {file.path: number for number, file in enumerate(files)}
+            self._index = _index(files, self._base_folder)
+        return self._index
+
     def _all_files(self) -> list[AnswerFile]:
         own = self._own
         found = earlier_files(self._base_folder, self._origin)
         return [own if own is not None and own.path == file.path else file for file in found]
 
-    def _found(self, index: KeyIndex, files: list[AnswerFile], digest: bytes) -> Iterator[Known]:
+    def _found(
+        self, index: KeyIndex, files: list[list[AnswerFile]], digest: bytes
+    ) -> Iterator[Known]:
         for number, record in index.find(digest):
-            file = files[number]
-            if file.gone:
-                continue
-            keys = self._opened(file)
-            if record < len(keys) and keys.digest(record) == digest:
-                yield Known(file, keys.places[record], digest)
+            for file in files[number]:
+                keys = self._opened(file)
+                at = file.record_of(digest, record)
+                if at is not None:
+                    yield Known(file, keys.places[at], digest)
 
     def _opened(self, file: AnswerFile) -> Keys:
         if file not in self._open:

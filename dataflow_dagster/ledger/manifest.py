@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dataflow_dagster.rows import decode, encode
+from dataflow_dagster.wholes import write_whole
 
 
 @dataclass(slots=True)
@@ -88,9 +89,7 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """Write to `path` in one step: never seen half."""
-        part = path.with_name(path.name + ".part")
-        part.write_bytes(encode(asdict(self)) + b"\n")
-        part.replace(path)
+        write_whole(path, encode(asdict(self)) + b"\n", synced=False)
 
 
 def read_manifest(path: Path) -> Manifest | None:

@@ -7,12 +7,16 @@ from pathlib import Path
 from types import TracebackType
 
 from dataflow_dagster.formats.parquet import Parquet
+from dataflow_dagster.ledger.before import bring_kept, keep_before, spent
 from dataflow_dagster.ledger.flushing import FLUSHER
+from dataflow_dagster.ledger.interrupted import keep_interrupted
 from dataflow_dagster.ledger.keys import MARK_BYTES, Keys, Origin, write_keys
 from dataflow_dagster.ledger.ownership import Ownership, ShardBusyError
 from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.ledger.trail import Trail, trail_of
 from dataflow_dagster.rows import Row, encode
+from dataflow_dagster.stores import mirrors
+from dataflow_dagster.wholes import sync
 
 PARQUET = Parquet()
 _BUFFER_BYTES = 1 << 18
@@ -46,6 +50,7 @@ class PartWriter:
         self._size = 0
         self._in_order = True
         self._finished = False
+        self._spent: list[Path] = []  # files whose answers the new rows all hold
         self._digest = blake2b(digest_size=16)  # of all rows, while they arrive in order
         shard.path.parent.mkdir(parents=True, exist_ok=True)
         asset = "" if origin is None else origin.asset
@@ -54,7 +59,8 @@ class PartWriter:
         try:
             if origin is not None:
                 self._trail = trail_of(shard, origin.asset, self._ownership.check)
-            _keep_interrupted(shard)
+                bring_kept(shard, origin)
+            keep_interrupted(shard.part_path, shard.interrupted_path)
             for ending in (_WHOLE, _ORDERED):  # a run killed as it finished left them
                 shard.path.with_name(shard.path.name + ending).unlink(missing_ok=True)
             self._file = shard.part_path.open("wb", buffering=_BUFFER_BYTES)
@@ -81,6 +87,7 @@ class PartWriter:
             FLUSHER.remove(self._file)
             self._file.close()
             if done:
+                mirrors.remove(*self._spent)
                 self._shard.part_path.unlink(missing_ok=True)
                 self._shard.interrupted_path.unlink(missing_ok=True)
         finally:
@@ -118,35 +125,34 @@ class PartWriter:
         if self._in_order:
             self._digest.update(line)
 
-    @property
-    def digests(self) -> bytes:
-        """The keys of the good answers written so far."""
-        return bytes(self._digests)
-
     def flush(self) -> None:
         """Hand all rows to the system, which keeps them when this process is killed."""
         self._file.flush()
 
-    def finish(self, rows: int, *, keep_before: bool = False) -> str:
+    def finish(self, rows: int, *, keep_own: bool = False, keep_others: bool = False) -> str:
         """Put the rows in order, make the shard's file of them, and give its data version.
 
         Until then the shard's earlier rows and their manifest stand as they are.
 
         Args:
             rows: How many rows there must be.
-            keep_before: The earlier rows stay beside the new ones, for the ledger.
+            keep_own: Earlier answers that no row has any more stay beside them, for the ledger.
+            keep_others: So do those of other steps, or of the step under other settings.
 
         Raises:
             RowsMismatchError: A row is missing.
         """
-        self._file.flush()
+        sync(self._file)
         if len(self._starts) != rows or _NOT_THERE in self._starts:
             missing = rows - sum(start != _NOT_THERE for start in self._starts)
             raise RowsMismatchError(f"{self._shard.path}: {missing} of {rows} rows have no answer")
         if self._trail is not None:
             self._trail.send()
         whole, places = self._whole()
-        self._put(whole, keep_before=keep_before)
+        if self._origin is not None:
+            known = bytes(self._digests)
+            keep_before(self._shard, self._origin, known, of_own=keep_own, of_others=keep_others)
+        self._put(whole)
         self._leave_keys(places)
         self._finished = True
         return self._digest.hexdigest()
@@ -190,6 +196,7 @@ class PartWriter:
                 file.write(line)
                 places.append(size)
                 size += len(line)
+            sync(file)
         return places
 
     def _ordered_lines(self) -> Iterator[bytes]:
@@ -202,16 +209,11 @@ class PartWriter:
                 position = start + len(line)
                 yield line
 
-    def _put(self, whole: Path, *, keep_before: bool) -> None:
+    def _put(self, whole: Path) -> None:
         """Put the rows in their place. Killed on the way, the next run finds every answer."""
-        shard = self._shard
-        shard.manifest_path.unlink(missing_ok=True)
-        if keep_before:
-            before = shard.before_path
-            shard.path.replace(before)
-            shard.keys_path.replace(before.with_name(before.name + ".keys"))
-        shard.keys_path.unlink(missing_ok=True)
-        whole.replace(shard.path)
+        self._shard.manifest_path.unlink(missing_ok=True)
+        self._shard.keys_path.unlink(missing_ok=True)
+        whole.replace(self._shard.path)
 
     def _leave_keys(self, places: "array[int]") -> None:
         if self._origin is None:
@@ -219,18 +221,19 @@ class PartWriter:
         arrived = Keys(self._answered, self._digests, self._marks)
         keys = _in_order(arrived, places)
         write_keys(self._shard.keys_path, self._shard.path, self._origin, keys)
+        self._spent = spent(self._shard, self._origin, bytes(self._digests))
 
 
-def tidy(shard: Shard) -> None:
-    """Remove what a run that was killed right after it made a shard whole left beside it."""
+def tidy(shard: Shard, *others: Path) -> None:
+    """Remove what a killed run left of a shard that stands whole, `others` of its files too."""
     if not shard.owner_path.exists():
         return
     try:
         ownership = Ownership(shard.owner_path, shard.path)
     except ShardBusyError:
         return  # another run is about to write it anew
-    shard.part_path.unlink(missing_ok=True)
-    shard.interrupted_path.unlink(missing_ok=True)
+    for left in (shard.part_path, shard.interrupted_path, *others):
+        left.unlink(missing_ok=True)
     ownership.release(finished=True)
 
 
@@ -250,13 +253,3 @@ def _in_order(arrived: Keys, places: "array[int]") -> Keys:
     marks = np.frombuffer(arrived.marks, f"V{MARK_BYTES}")
     all_marked = len(marks) == len(numbers)
     return Keys(array("q", begins.tobytes()), keys, marks[order].tobytes() if all_marked else b"")
-
-
-def _keep_interrupted(shard: Shard) -> None:
-    """Move the whole lines of an older ``.part`` to ``.interrupted``, where the ledger looks."""
-    path = shard.part_path
-    if not path.exists() or path.stat().st_size == 0:
-        return
-    with path.open("rb") as part, shard.interrupted_path.open("ab") as kept:
-        kept.write(b"\n")  # a run killed right here may have left half a line
-        kept.writelines(line for line in part if line.endswith(b"\n"))

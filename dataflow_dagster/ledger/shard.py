@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 from dataflow_dagster.formats import lookup
-from dataflow_dagster.ledger.keys import Origin
+from dataflow_dagster.ledger.keys import Origin, keys_beside
 from dataflow_dagster.ledger.manifest import Manifest, Tally, read_manifest
 from dataflow_dagster.rows import Row, RowError, decode
 from dataflow_dagster.stores import mirrors
@@ -57,10 +58,10 @@ class Shard:
         """Whole rows that killed runs left in their ``.part``; always jsonl."""
         return self.path.with_name(self.path.stem + ".interrupted")
 
-    @property
-    def before_path(self) -> Path:
-        """What `path` held before it was last written, while that has answers no row has now."""
-        return self.path.with_name(self.path.stem + ".before")
+    def before_path(self, step: str) -> Path:
+        """Answers of a step that `path` held before, and not now; always jsonl, with keys."""
+        name = blake2b(step.encode(), digest_size=8).hexdigest()
+        return self.path.with_name(f"{self.path.stem}.{name}.before")
 
     def left_paths(self) -> list[Path]:
         """Files of answers that runs which did not end left behind, all of them there."""
@@ -79,7 +80,7 @@ class Shard:
     @property
     def keys_path(self) -> Path:
         """Which answers stand where in the finished rows."""
-        return self.path.with_name(self.path.name + ".keys")
+        return keys_beside(self.path)
 
     @property
     def manifest_path(self) -> Path:
@@ -136,9 +137,8 @@ class Shard:
             manifest = self.manifest_path.read_bytes()
             mirrors.remove(self.manifest_path)
             self.manifest_path.write_bytes(manifest)
-        before = self.before_path
-        rows = [before, before.with_name(before.name + ".keys"), self.path, self.keys_path]
-        mirrors.put(*(path for path in rows if path.exists()), self.manifest_path)
+        rows = [path for path in (self.path, self.keys_path) if path.exists()]
+        mirrors.put(*rows, self.manifest_path)
 
     def rows(self) -> Iterator[Row]:
         """The rows in order, read as a stream.

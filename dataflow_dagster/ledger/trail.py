@@ -93,11 +93,9 @@ class Trail:
 
     def _bring(self) -> None:
         """Make the shard's files here what the store has; pieces of one asset become one file."""
-        shard, before = self._shard, self._shard.before_path
-        beside = [before, before.with_name(before.name + ".keys"), shard.keys_path, shard.path]
-        for path in beside:
+        for path in (self._shard.keys_path, self._shard.path):
             self._mirror.bring(path, ours=True)
-        bring_pieces(self._mirror, shard)
+        bring_pieces(self._mirror, self._shard)
 
     def _run(self) -> None:
         while not self._stop.wait(SEND_S):

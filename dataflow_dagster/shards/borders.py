@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from dataflow_dagster.rows import decode, encode
 from dataflow_dagster.stores import mirrors
+from dataflow_dagster.wholes import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,5 @@ def _save(path: Path, meta_path: str, borders: Borders) -> None:
         "rows": borders.rows,
         "starts": borders.starts,
     }
-    part = path.with_name(f"{path.name}.{uuid4().hex}.part")
-    part.write_bytes(encode(said))
-    part.replace(path)
+    write_whole(path, encode(said))
     mirrors.put(path)

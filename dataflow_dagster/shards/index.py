@@ -10,7 +10,6 @@ from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
 from dataflow_dagster import rows
 from dataflow_dagster.formats.format import BEGINNING, InputError, Mark
@@ -23,6 +22,7 @@ from dataflow_dagster.shards.borders import Borders, balanced, kept_borders, loc
 from dataflow_dagster.shards.repeats import Collector, Finder, Repeats
 from dataflow_dagster.shards.scan import NameOf, Reading, Scan, content, own_id
 from dataflow_dagster.shards.spool import SpoolWriter, read_spool
+from dataflow_dagster.wholes import write_whole
 
 _VERSION: Final = 2
 """To be raised when the same input comes to give another index."""
@@ -206,11 +206,15 @@ class _Kept:
         self.spool = folder / f"{stem}-rows.spool"
 
     def forget_others(self) -> None:
-        """Remove the files of indexes made before."""
+        """Remove the files of indexes made before, and what was killed as it made one.
+
+        None is in the making: the index is locked.
+        """
         own = {self.ids, self.names, self.spool}
-        for old in [*self.folder.glob("index-*.npy"), *self.folder.glob("index-*.spool")]:
-            if old not in own:
-                old.unlink(missing_ok=True)
+        for ending in ("npy", "spool", "part"):
+            for old in self.folder.glob(f"index[-.]*.{ending}"):
+                if old not in own:
+                    old.unlink(missing_ok=True)
 
 
 def _load(folder: Path, signature: str) -> dict[str, Any] | None:
@@ -241,9 +245,7 @@ def _build(scan: "Scan", kept: _Kept, *, spooled: bool) -> dict[str, Any]:
         "places": scan.places,
         "spooled": spooled,
     }
-    part = kept.folder / f"index.json.{uuid4().hex}.part"
-    part.write_bytes(rows.encode(saved))
-    part.replace(kept.about)
+    write_whole(kept.about, rows.encode(saved))
     kept.forget_others()
     return saved
 

@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Any, BinaryIO, Final, NamedTuple, Protocol, cast
 from uuid import uuid4
 
+from dataflow_dagster.wholes import sync
+
 _HELD: Final = 65_536
 """Hashes in memory before they go to disk, and rows whose repeats are in memory when asked."""
 _BUCKETS: Final = 64
@@ -85,6 +87,7 @@ class Collector:
         part = path.with_name(f"{path.name}.{uuid4().hex}.part")  # others may write it too
         with part.open("wb") as file:
             np.save(file, found[np.argsort(found[:, 0], kind="stable")])
+            sync(file)
         part.replace(path)
 
     def repeats(self) -> Iterator[list[tuple[int, int, int]]]:

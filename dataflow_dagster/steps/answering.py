@@ -46,7 +46,7 @@ class StepRun:
         origin: Marks the files of its answers.
         ledger: Its earlier answers; None: they are not wanted.
         shard_fingerprint: Beside it, how rows are made of the rows read; stands in manifests.
-        proven: Some row was answered well in this run, so that the step is not hopeless.
+        proven: Some row was answered well, now or earlier, or all may fail: it is not hopeless.
         failures: Kind of error → rows of this run that failed of it, in all shards.
     """
 
@@ -70,7 +70,7 @@ class StepRun:
         self._stamps = Stamps(self._fetcher, hash_media=pipeline.hash_media)
         self.inputs = InputReader(pipeline, step, self.fingerprint, self._stamps)
         self.shard_fingerprint = fingerprint([self.fingerprint, self.inputs.settings()])
-        self.proven = False
+        self.proven = pipeline.max_failed is not None and pipeline.max_failed >= 1
         self.failures = Counter[str]()
         self.origin = Origin(self.fingerprint, step.asset, self.shard_fingerprint)
         base_folder = Layout(pipeline).base_folder
@@ -119,6 +119,7 @@ class StepRun:
         done = None if self.recompute else self._finished(target, version)
         if done is not None:
             self.progress.advance(done.tally.rows, 0)
+            self.proven = self.proven or done.tally.reused > 0
             return done
         return ShardRun(self, source, target).write(version)
 

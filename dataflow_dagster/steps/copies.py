@@ -9,6 +9,7 @@ from dataflow_dagster.ledger.shard import BrokenShardError
 from dataflow_dagster.steps.pictures import path_below, place_picture
 from dataflow_dagster.stores.mirror import Mirror
 from dataflow_dagster.stores.mirrors import address, mirror_of
+from dataflow_dagster.wholes import write_whole
 
 _AT_ONCE: Final = 16
 _AHEAD: Final = 64
@@ -73,13 +74,7 @@ def _copy(base: Mirror | None, made: Path, save: Mirror | None, saved: Path, nam
     if save is not None:
         save.write(saved, content)
     else:
-        _write(saved, content)
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    part.replace(path)
+        write_whole(saved, content)
 
 
 def _missing(made: Path, name: str) -> BrokenShardError:

@@ -1,5 +1,7 @@
 """Who made the files of a folder: told by the notes that stand beside them, never by names."""
 
+import glob
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +19,8 @@ from dataflow_dagster.rows import answer_column, decode
 ROWS = (".jsonl", ".parquet", ".before", ".part", ".interrupted")
 BESIDE = (".keys", ".manifest.json", ".review.json", ".owner", ".whole", ".ordered")
 
-_KEYED = (".jsonl.keys", ".parquet.keys", ".before.keys")
+_BEFORE = re.compile(r"\.[0-9a-f]{16}\.before(\.keys)?$")
+_KEYED = (".jsonl.keys", ".parquet.keys", ".*.before.keys")
 _MOST_HEADER_BYTES = 1 << 20
 
 
@@ -66,7 +69,7 @@ def evidence_in(folder: Path) -> Evidence:
 
 def stem_of(path: Path) -> Path:
     """A shard's path without what tells its files apart: ``.../00001-of-00004``."""
-    name = path.name.partition(SENT)[0]
+    name = _BEFORE.sub("", path.name.partition(SENT)[0])
     for ending in (*BESIDE, *ROWS):
         name = name.removesuffix(ending)
     return path.with_name(name)
@@ -100,7 +103,8 @@ def _maker(stem: Path) -> Maker | None:
     owner = read_owner(stem.with_name(stem.name + ".owner"))
     if owner is not None:
         return Maker(owner.asset)
-    asset = next(filter(None, (_keyed(stem.with_name(stem.name + end)) for end in _KEYED)), None)
+    keyed = (path for end in _KEYED for path in stem.parent.glob(glob.escape(stem.name) + end))
+    asset = next(filter(None, map(_keyed, keyed)), None)
     return None if asset is None else Maker(asset)
 
 

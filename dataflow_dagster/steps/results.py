@@ -24,6 +24,7 @@ from dataflow_dagster.steps.copies import MediaCopies
 from dataflow_dagster.steps.layout import RESULTS, Layout
 from dataflow_dagster.steps.progress import Progress, Silent
 from dataflow_dagster.stores import mirrors
+from dataflow_dagster.wholes import sync
 
 CODE_VERSION = 1
 
@@ -63,7 +64,7 @@ class Results:
             and self._files_are_there(source, manifest, self._layout.errors(target.key))
         ):
             self._progress.advance(manifest.tally.rows, manifest.tally.passed)
-            tidy(target)
+            tidy(target, _part_of(self._layout.errors(target.key)))
             return manifest.all_reused()
         return self._write(source, target, version)
 
@@ -179,7 +180,7 @@ class _ErrorList:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._part = path.with_name(path.name + ".part")
+        self._part = _part_of(path)
         self.count = 0
 
     def __enter__(self) -> "_ErrorList":
@@ -193,11 +194,13 @@ class _ErrorList:
 
     def finish(self) -> None:
         """Put the list in its place, before a manifest says that the shard is whole."""
-        self._file.flush()
         if self.count:
+            sync(self._file)
             self._part.replace(self._path)
             mirrors.put(self._path)
-        elif mirrors.exists(self._path):
+            return
+        self._part.unlink()  # while the shard is not whole yet, or a kill would leave it for good
+        if mirrors.exists(self._path):
             mirrors.remove(self._path)
 
     def note(self, row: Row) -> None:
@@ -207,6 +210,10 @@ class _ErrorList:
             self.count += 1
             own = {column: value for column, value in row.items() if column != ERROR}
             self._file.write(encode({"id": row[ID], **error, "row": own}) + b"\n")
+
+
+def _part_of(errors: Path) -> Path:
+    return errors.with_name(errors.name + ".part")
 
 
 def _is_copy(made: Path, saved: Path) -> bool:

@@ -10,7 +10,9 @@ from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.steps.layout import Layout
 from dataflow_dagster.stores import mirrors
 
-_OLD_SPLIT = re.compile(r"([0-9]{5}-of-[0-9]{5})(\.html|\.jsonl|_failed|_posters)")
+_OLD_SPLIT = re.compile(
+    r"([0-9]{5}-of-[0-9]{5})(\.html|\.jsonl|_failed|_posters)(\.([0-9]+\.)?part)?"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,11 +84,13 @@ class ShardRun:
 
     def _finish(self) -> str:
         self._tell()
-        if self._ledger is None:
-            return self._part.finish(self._tally.rows)
-        keep = self._ledger.holds_others(self._part.digests)
-        data_version = self._part.finish(self._tally.rows, keep_before=keep)
-        self._ledger.replaced(self._target, kept=keep)
+        data_version = self._part.finish(
+            self._tally.rows,
+            keep_own=self._ledger is not None,
+            keep_others=self._writes == "text",  # media are drawn over
+        )
+        if self._ledger is not None:
+            self._ledger.replaced(self._target)
         return data_version
 
     def _answer_all(self) -> None:
@@ -269,11 +271,17 @@ class ShardRun:
         failures = self._run.failures
         failures[error.kind] += 1
         alike = failures[error.kind] >= HOPELESS_AFTER and len(failures) == 1
-        if alike and not undecided and not self._run.proven:
+        if alike and not undecided and not self._is_proven():
             raise HopelessStepError(
                 f"{self._run.step.asset}: the first {failures[error.kind]} rows tried all failed"
-                f" with '{error.kind}'; the last one: {error.message}"
+                f" with '{error.kind}'; the last one: {error.message}\n"
+                "If rows further on can be answered, say `max_failed: 1` in the pipeline"
             )
+
+    def _is_proven(self) -> bool:
+        run = self._run
+        run.proven = run.proven or (self._ledger is not None and self._ledger.knows_any())
+        return run.proven
 
     def _tell(self) -> None:
         """Tell of the rows settled since it was last told."""

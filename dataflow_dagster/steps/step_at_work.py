@@ -20,7 +20,7 @@ class StepAtWork(Protocol):
 
     Attributes:
         pipeline_name: The pipeline that the step is of.
-        proven: Some row was answered well in this run, so that the step is not hopeless.
+        proven: Some row was answered well, now or earlier, or all may fail: it is not hopeless.
         failures: Kind of error → rows of this run that failed of it, in all shards.
     """
 

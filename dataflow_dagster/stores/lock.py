@@ -93,11 +93,11 @@ class StoreLock:
             raise StoreError(self._lost)
 
     def release(self) -> None:
-        """Let others have it."""
+        """Let others have it; one that took over while this machine stood still keeps it."""
         self._stop.set()
         self._thread.join()
-        if not self._lost:
-            with suppress(OSError):  # it is taken from us once we are silent
+        with suppress(OSError):  # it is taken from us once we are silent
+            if not self._lost and self._is_ours():
                 self._mirror.erase(self._path)
 
     def _take(self) -> None:

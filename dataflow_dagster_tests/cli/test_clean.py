@@ -145,6 +145,21 @@ def test_folders_that_are_no_steps_and_hold_the_source_stay(ground: Ground) -> N
     assert all(path.exists() for path in [*kept, source / "rows.jsonl"])
 
 
+@pytest.mark.parametrize("keys", [{}, {"shards": 2}])
+def test_answers_of_another_prompt_are_shown_and_stay_until_they_are_cleaned(
+    ground: Ground, keys: dict[str, Any]
+) -> None:
+    ground.run(step("Upper", prompt="A "), **keys)
+    ground.run(step("Upper", prompt="B "), **keys)
+    ground.run(step("Upper", prompt="A "), **keys)
+    assert ground.opened() == 0
+    done = clean(ground, step("Upper", prompt="A "), **keys)
+    assert done.output.count("answers under other settings") == 2 * keys.get("shards", 1)
+    assert list(ground.folder.rglob("*.before*")) == []
+    ground.run(step("Upper", prompt="A "), **keys)
+    assert ground.opened() == 0
+
+
 @pytest.mark.usefixtures("toys")
 def test_clips_that_rows_name_stay(ground: Ground) -> None:
     ground.run(FILM)
@@ -160,7 +175,12 @@ def test_clips_that_rows_name_stay(ground: Ground) -> None:
 
 def test_what_another_split_left_beside_the_results_goes(ground: Ground) -> None:
     ground.run(step("Upper", refuses=["t3"]), shards=2)
-    for name in ("gallery/00000-of-00002.html", "gallery/00000-of-00002_failed/00001.js"):
+    for name in (
+        "gallery/00000-of-00002.html",
+        "gallery/00000-of-00002.html.123.part",
+        "gallery/00000-of-00002_failed/00001.js",
+        "errors/00001-of-00002.jsonl.part",
+    ):
         page = ground.folder / "out" / name
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text("old")

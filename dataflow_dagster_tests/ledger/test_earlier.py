@@ -119,6 +119,18 @@ def test_what_a_killed_run_left_is_known_to_another_split(ground: Ground) -> Non
     assert ground.run(step("Dice")).tally("texts").reused == 12
 
 
+@pytest.mark.parametrize("ending", ["jsonl.keys", "manifest.json", "review.json"])
+def test_what_a_power_cut_left_empty_beside_the_rows_costs_no_answer(
+    ground: Ground, ending: str
+) -> None:
+    many(ground)
+    first = ground.run(step("Dice")).rows()
+    (ground.folder / f"base/step_1_Probe_Dice/result.{ending}").write_bytes(b"")
+    many(ground, 13)
+    assert ground.run(step("Dice")).rows()[:12] == first
+    assert ground.asked() == ["t12"]
+
+
 def test_a_folder_that_is_no_step_of_ours_is_no_ledger(ground: Ground) -> None:
     many(ground)
     for name in ("step_9_file", "step_8_folder/result"):

@@ -33,7 +33,7 @@ def write(shard: Shard, *keys: str, origin: Origin = ORIGIN) -> Shard:
         for number, key in enumerate(keys):
             row = {"dataflow_key": digest(key).hex(), column: {"text": key.upper()}}
             part.append(number, row, digest(key))
-        part.finish(len(keys))
+        part.finish(len(keys), keep_own=True, keep_others=True)
     shard.leave_manifest(
         fingerprint="f", source="s", data_version="v", tally=Tally(), origin=origin
     )
@@ -186,19 +186,21 @@ def test_unused_answers_of_a_replaced_shard_are_found_from_others(tmp_path: Path
     assert find(ledger, "new") is None
     assert find(ledger, "a")
     assert find(ledger, "b")
-    assert ledger.holds_others(digest("a") + digest("b"))
     with PartWriter(first, ORIGIN) as part:
-        part.finish(0, keep_before=True)
-    ledger.replaced(first, kept=True)
+        for number, key in enumerate("ab"):
+            part.append(number, line(key, key.upper()), digest(key))
+        part.finish(2, keep_own=True)
+    ledger.replaced(first)
+    assert first.before_path(ORIGIN.step).read_bytes() == encode(line("c", "C")) + b"\n"
     for again in (ledger, Ledger(tmp_path, ORIGIN)):
         again.begin(shard_in(tmp_path, name="result/1.jsonl"))
         assert find(again, "c") == {"text": "C"}
 
 
 def test_a_shard_whose_answers_were_all_taken_leaves_none_behind(tmp_path: Path) -> None:
-    ledger = begun(write(shard_in(tmp_path), *"ab"))
-    assert not ledger.holds_others(digest("b") + digest("a") + digest("c"))
-    assert not begun(shard_in(tmp_path, "step_2_Probe_Upper")).holds_others(b"")
+    shard = write(shard_in(tmp_path), *"ab")
+    write(shard, *"bca")
+    assert not shard.before_path(ORIGIN.step).exists()
 
 
 def test_many_files_open_few(tmp_path: Path) -> None:

@@ -13,14 +13,16 @@ import pytest
 from dataflow_dagster.engines.session import Answer, Request
 from dataflow_dagster.ledger.flushing import FLUSH_S
 from dataflow_dagster.ledger.keys import Origin
-from dataflow_dagster.ledger.ownership import ShardBusyError
+from dataflow_dagster.ledger.ownership import Ownership, ShardBusyError
 from dataflow_dagster.ledger.part import PartWriter
+from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.answering import StepRun
+from dataflow_dagster.steps.copies import MediaCopies
 from dataflow_dagster.steps.layout import RAW_META, Layout
 from dataflow_dagster.steps.saving import SAVE_AHEAD
 from dataflow_dagster_tests.soak import kills
 from dataflow_dagster_tests.steps import probes
-from dataflow_dagster_tests.steps.driving import Ground, files, many, step
+from dataflow_dagster_tests.steps.driving import Ground, files, many, run, step
 from dataflow_dagster_tests.steps.probes import WINDOW
 
 ROOT = Path(__file__).parents[2]
@@ -160,3 +162,39 @@ def test_a_second_run_is_told_whose_the_shard_is(ground: Ground) -> None:
         ),
     ):
         ground.run(step("Upper", prompt="!"))
+
+
+def _killed_at(pipeline: PipelineSpec, owner: Any, name: str, **keys: Any) -> None:
+    """A run that is killed as it calls what is named so."""
+    pid = os.fork()
+    if pid == 0:
+        setattr(owner, name, lambda *given, **named: os._exit(9))
+        try:
+            run(pipeline, **keys)
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+
+
+@pytest.mark.parametrize("again", [{}, {"recompute": True}])
+def test_a_list_of_errors_in_the_making_does_not_outlive_the_next_run(
+    ground: Ground, again: dict[str, Any]
+) -> None:
+    many(ground)
+    pipeline = ground.pipeline(step("Upper"))
+    if again:
+        ground.run(step("Upper"))
+    _killed_at(pipeline, MediaCopies, "finish", **again)
+    _killed_at(pipeline, Ownership, "release", **again)
+    run(pipeline)
+    assert list((ground.folder / "out").rglob("*.part")) == []
+
+
+@pytest.mark.parametrize("name", ["replace", "unlink"])
+def test_an_index_in_the_making_does_not_outlive_the_next_run(ground: Ground, name: str) -> None:
+    folder = ground.folder / "base/step_0_preprocess_format"
+    for turn in range(4):
+        many(ground, 4 + turn)
+        _killed_at(ground.pipeline(step("Upper"), shards=2), Path, name)
+    ground.run(step("Upper"), shards=2)
+    assert [path.name for path in folder.rglob("*.part")] == []

@@ -10,7 +10,7 @@ from dataflow_dagster.steps.answering import StepRun
 from dataflow_dagster.steps.layout import RAW_META, Layout
 from dataflow_dagster.steps.raw_meta import RawMeta, input_index
 from dataflow_dagster.steps.shard_run import HOPELESS_AFTER, HopelessStepError
-from dataflow_dagster_tests.steps.driving import Ground, draw, open_files, step
+from dataflow_dagster_tests.steps.driving import Ground, draw, open_files, run, step
 
 
 def test_order_is_kept_although_the_session_answers_backwards(ground: Ground) -> None:
@@ -235,3 +235,41 @@ def test_failures_of_small_shards_add_up_to_a_hopeless_step(ground: Ground) -> N
         ground.run(step("Upper"), shards=100)
     ground.rows(*({"text": f"unfit {n}" if n else "fit"} for n in range(1000)))
     assert ground.run(step("Upper"), shards=100).tally("texts").failed == 999
+
+
+BAD = [{"text": f"unfit {n}"} for n in range(HOPELESS_AFTER + 50)]
+GOOD = [{"text": f"good {n}"} for n in range(HOPELESS_AFTER + 50)]
+
+
+@pytest.mark.parametrize("retry_failed", [False, True])
+def test_a_shard_of_failures_passes_again_after_a_good_shard_that_is_reused(
+    ground: Ground, retry_failed: bool
+) -> None:
+    ground.rows(*GOOD, *BAD, *GOOD)
+    pipeline = ground.run(step("Upper"), shards=3).pipeline
+    tally = run(pipeline, retry_failed=retry_failed).tally("texts")
+    assert (tally.reused, tally.failed) == (2 * len(GOOD), len(BAD))
+
+
+def test_good_answers_behind_many_new_failures_prove_the_step(ground: Ground) -> None:
+    ground.rows(*GOOD)
+    ground.run(step("Upper"))
+    ground.rows(*BAD, *GOOD)
+    tally = ground.run(step("Upper")).tally("texts")
+    assert (tally.reused, tally.failed) == (len(GOOD), len(BAD))
+
+
+def test_answers_under_another_prompt_prove_nothing(ground: Ground) -> None:
+    ground.rows(*GOOD)
+    ground.run(step("Upper"))
+    ground.rows(*BAD, *GOOD)
+    with pytest.raises(HopelessStepError):
+        ground.run(step("Upper", prompt="!"))
+
+
+def test_where_all_may_fail_no_step_is_hopeless_and_the_message_tells_so(ground: Ground) -> None:
+    ground.rows(*BAD, *GOOD)
+    with pytest.raises(HopelessStepError, match="`max_failed: 1`"):
+        ground.run(step("Upper"), max_failed=0.9)
+    tally = ground.run(step("Upper"), max_failed=1).tally("texts")
+    assert (tally.computed, tally.failed) == (len(GOOD), len(BAD))

@@ -136,6 +136,20 @@ def test_who_was_thought_dead_learns_that_another_took_over(
     taken.release()
 
 
+@pytest.mark.usefixtures("quick")
+def test_a_machine_that_stood_still_leaves_its_successor_s_lock_alone(
+    two: tuple[Mirror, Mirror], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = two
+    monkeypatch.setattr("dataflow_dagster.stores.lock.BEAT_S", 60.0)  # it never looked again
+    still = StoreLock(one, one.root / "x.owner")
+    taken = StoreLock(other, other.root / "x.owner")
+    still.release()
+    assert one.read(one.root / "x.owner") is not None
+    taken.release()
+    assert one.read(one.root / "x.owner") is None
+
+
 def test_a_copy_takes_its_own_lock_back_at_once(two: tuple[Mirror, Mirror]) -> None:
     one, _ = two
     first = StoreLock(one, one.root / "x.owner")
