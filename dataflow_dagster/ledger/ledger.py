@@ -3,7 +3,7 @@
 from binascii import hexlify
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dataflow_dagster.ledger.answer_file import AnswerFile, good_key
 from dataflow_dagster.ledger.earlier import answer_file, earlier_files
 from dataflow_dagster.ledger.key_index import KeyIndex, has_others
-from dataflow_dagster.ledger.keys import MARK_BYTES, Keys, Origin
+from dataflow_dagster.ledger.keys import MARK_BYTES, Keys, Origin, read_header
 from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.rows import KEY, KEY_BYTES
 
@@ -55,10 +55,19 @@ class Ledger:
     Args:
         base_folder: All steps' folders are in it.
         origin: The step. Files of others are passed by.
+        is_needed: Whether answers of another step are some current step's, which now has another
+            folder: a file of them that is about to be written over is kept.
     """
 
-    def __init__(self, base_folder: Path, origin: Origin) -> None:
+    def __init__(
+        self,
+        base_folder: Path,
+        origin: Origin,
+        is_needed: Callable[[str], bool] = lambda step: False,
+    ) -> None:
         self._base_folder = base_folder
+        self._is_needed = is_needed
+        self._is_another_step_s = False
         self._origin = origin
         self._own: AnswerFile | None = None
         self._left: list[AnswerFile] = []
@@ -79,6 +88,7 @@ class Ledger:
         self._left = [file for file in found if file is not None]
         self._left_index = None
         self._own = self._own_file(target)
+        self._is_another_step_s = self._own is None and self._holds_needed(target)
         own = [*self._left, *([] if self._own is None else [self._own])]
         self._cursors = [self._cursor(file, file.keys()) for file in own]
 
@@ -129,7 +139,9 @@ class Ledger:
 
     def holds_others(self, digests: bytes | bytearray) -> bool:
         """Whether the shard's own finished rows have answers under keys not among `digests`."""
-        return self._own is not None and has_others(self._own.keys(), digests)
+        if self._own is None:
+            return self._is_another_step_s
+        return has_others(self._own.keys(), digests)
 
     def replaced(self, target: Shard, *, kept: bool) -> None:
         """The shard's rows are new; `kept`: the old ones lie beside them."""
@@ -154,6 +166,10 @@ class Ledger:
         if known is not None or not target.path.exists():
             return known
         return answer_file(target.path, target.folder, self._origin)
+
+    def _holds_needed(self, target: Shard) -> bool:
+        header = read_header(target.keys_path, target.path)
+        return header is not None and self._is_needed(header.origin.step)
 
     def _cursor(self, file: AnswerFile, keys: Keys, following: int = 0) -> "_Cursor":
         marks = keys.marks if file.rows == self._origin.rows else b""

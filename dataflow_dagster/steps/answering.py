@@ -72,7 +72,8 @@ class StepRun:
         self.failures = Counter[str]()
         self.origin = Origin(self.fingerprint, step.asset, self.shard_fingerprint)
         base_folder = Layout(pipeline).base_folder
-        self.ledger = None if recompute else Ledger(base_folder, self.origin)
+        moved = partial(_is_moved, pipeline, step)
+        self.ledger = None if recompute else Ledger(base_folder, self.origin, moved)
         self._fetched = False
         self._session: Session | None = None
         self._pool = ThreadPoolExecutor(SAVE_WORKERS, thread_name_prefix="save")
@@ -170,6 +171,15 @@ class StepRun:
             return None
         tidy(target)
         return manifest.all_reused()
+
+
+def _is_moved(pipeline: PipelineSpec, step: StepSpec, fingerprint: str) -> bool:
+    """Whether it is that of a step like `step`, whose folder it had before another was put before.
+
+    Only these have folders of the same name.
+    """
+    alike = [one for one in pipeline.steps if (one.type, one.name) == (step.type, step.name)]
+    return any(step_fingerprint(one, one.config.engine()) == fingerprint for one in alike)
 
 
 def step_fingerprint(step: StepSpec, engine: Engine) -> str:
