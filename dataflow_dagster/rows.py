@@ -29,7 +29,7 @@ SOURCE_PREFIX: Final = "dataflow_source_"
 
 KEY_BYTES: Final = 16
 
-_LARGEST_WHOLE: Final = 2.0**53
+LARGEST_WHOLE: Final = 2.0**53
 """Up to it a float tells every whole number from the next."""
 
 _DIGITS_AS_ZEROS: Final = bytes(0x30 if 0x30 <= byte <= 0x39 else 0 for byte in range(256))
@@ -134,7 +134,7 @@ def row_id(row: Row, id_key: str | None) -> str | None:
             there.
     """
     value = row.get(id_key or "id")
-    if isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST_WHOLE:
+    if isinstance(value, float) and value.is_integer() and abs(value) <= LARGEST_WHOLE:
         return str(int(value))
     if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
         return str(value)
