@@ -128,11 +128,11 @@ class RawMeta:
             NothingToRetryError: They stay, and are not there.
         """
         if retry_failed:
-            return self._found(target, check_made(target, self.fingerprint))
+            return standing(self._pipeline, target, self._progress)
         source = f"{self._index.signature}-{part}-{parts}"
         manifest = None if recompute else target.manifest()
         if manifest and (manifest.fingerprint, manifest.source) == (self.fingerprint, source):
-            return self._found(target, manifest)
+            return standing(self._pipeline, target, self._progress)
         began = time.monotonic()
         tally = Tally()
         with PartWriter(target) as writer:
@@ -147,11 +147,6 @@ class RawMeta:
             return target.leave_manifest(
                 fingerprint=self.fingerprint, source=source, data_version=version, tally=tally
             )
-
-    def _found(self, target: Shard, manifest: Manifest) -> Manifest:
-        self._progress.advance(manifest.tally.rows, manifest.tally.failed)
-        tidy(target)
-        return manifest.all_reused()
 
     def _rows(self, part: int, parts: int) -> range:
         borders = self._index.borders(parts)
@@ -196,6 +191,24 @@ class RawMeta:
         column = self._pipeline.image_key if medium == "image" else self._pipeline.video_key
         path = resolve_medium(row.get(column), self._folder, self._hosts)
         return None if path is None else self._written.checked(path)
+
+
+def is_made(pipeline: PipelineSpec, target: Shard) -> bool:
+    """Whether the shard is whole and as the pipeline would make it, its input apart."""
+    manifest = target.manifest()
+    return manifest is not None and manifest.fingerprint == raw_meta_fingerprint(pipeline)
+
+
+def standing(pipeline: PipelineSpec, target: Shard, progress: Progress) -> Manifest:
+    """A shard that stays as it is, whatever the input holds now.
+
+    Raises:
+        NothingToRetryError: It is not whole, or was made with other settings.
+    """
+    manifest = check_made(target, raw_meta_fingerprint(pipeline))
+    progress.advance(manifest.tally.rows, manifest.tally.failed)
+    tidy(target)
+    return manifest.all_reused()
 
 
 def _name(pipeline: PipelineSpec, row: Row, folder: AnyPath, row_id: str) -> str:
