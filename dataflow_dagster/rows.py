@@ -29,6 +29,9 @@ SOURCE_PREFIX: Final = "dataflow_source_"
 
 KEY_BYTES: Final = 16
 
+LARGEST_WHOLE: Final = 2.0**53
+"""Up to it a float tells every whole number from the next."""
+
 _DIGITS_AS_ZEROS: Final = bytes(0x30 if 0x30 <= byte <= 0x39 else 0 for byte in range(256))
 _LONG_NUMBER: Final = b"0" * 19
 """What an integer over 64 bits has in it; looked for so, it takes a fifth of a regex's time."""
@@ -100,8 +103,15 @@ def encode(row: Any, *, sort_keys: bool = False) -> bytes:
     try:
         return orjson.dumps(row, option=option)
     except TypeError:  # integers over 64 bits, lone surrogates
-        text = json.dumps(row, sort_keys=sort_keys, separators=(",", ":"))
-        return text.encode("utf-8")
+        return _encode_slowly(row, sort_keys=sort_keys)
+
+
+def _encode_slowly(row: Any, *, sort_keys: bool) -> bytes:
+    text = json.dumps(row, sort_keys=sort_keys, separators=(",", ":"))
+    if "NaN" in text or "Infinity" in text:
+        without = json.loads(text, parse_constant=lambda name: None)
+        text = json.dumps(without, sort_keys=sort_keys, separators=(",", ":"))
+    return text.encode("utf-8")
 
 
 def fingerprint(value: Any) -> str:
@@ -112,19 +122,25 @@ def fingerprint(value: Any) -> str:
 def row_id(row: Row, id_key: str | None) -> str | None:
     """The row's own id as text, or None where it has none.
 
+    A whole number is one, however it is written: of a column of integers with one gap, pandas
+    makes floats.
+
     Args:
         row: The user's row.
         id_key: The column that identifies a row; None: ``id`` where the row has it.
 
     Raises:
-        RowError: ``bad_id``: the YAML names an id column and the row has no text or number there.
+        RowError: ``bad_id``: the YAML names an id column and the row has no text or whole number
+            there.
     """
     value = row.get(id_key or "id")
+    if isinstance(value, float) and value.is_integer() and abs(value) <= LARGEST_WHOLE:
+        return str(int(value))
     if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
         return str(value)
     if id_key is None:
         return None
-    raise RowError("bad_id", f"column '{id_key}' is {value!r}; an id is a text or an integer")
+    raise RowError("bad_id", f"column '{id_key}' is {value!r}; an id is a text or a whole number")
 
 
 def content_id(row: Row, occurrence: int) -> str:

@@ -36,6 +36,17 @@ def test_what_json_lacks_becomes_null_and_is_read_where_others_wrote_it() -> Non
     assert read["i"] == -math.inf
 
 
+@pytest.mark.parametrize("odd", [2**70, "\ud800", [-(2**70), "\udfff"]])
+def test_what_json_lacks_becomes_null_beside_what_is_encoded_slowly(odd: Any) -> None:
+    row = {"odd": odd, "n": math.nan, "deep": [{"i": math.inf, "j": -math.inf}], "t": "NaN"}
+    read = json.loads(rows.encode(row), parse_constant=_refused)
+    assert read == {"odd": odd, "n": None, "deep": [{"i": None, "j": None}], "t": "NaN"}
+
+
+def _refused(name: str) -> None:
+    raise ValueError(name)
+
+
 @pytest.mark.parametrize("text", ["", "{", "{'a': 1}", "[" * 100_000])
 def test_what_is_no_json_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # json's and orjson's messages differ
@@ -55,7 +66,15 @@ def test_an_id_is_the_rows_own_text_or_integer() -> None:
     assert rows.row_id({"other": 1}, None) is None
 
 
-@pytest.mark.parametrize("value", [None, "", True, 1.5, ["x"], {"a": 1}])
+def test_a_whole_number_is_an_id_also_where_gaps_in_its_column_made_it_a_float() -> None:
+    assert [rows.row_id({"id": one}, key) for one in (1.0, 1) for key in (None, "id")] == ["1"] * 4
+    assert rows.row_id({"id": -0.0}, None) == "0"
+    assert rows.row_id({"id": 2.0**53}, None) == str(2**53)
+
+
+@pytest.mark.parametrize(
+    "value", [None, "", True, 1.5, 2.0**54, math.nan, math.inf, ["x"], {"a": 1}]
+)
 def test_what_is_no_id_counts_as_none_unless_the_yaml_names_the_column(value: Any) -> None:
     assert rows.row_id({"id": value}, None) is None
     with pytest.raises(RowError, match="bad_id"):

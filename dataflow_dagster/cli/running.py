@@ -11,9 +11,11 @@ from typing import Any
 
 import dagster as dg
 
+from dataflow_dagster.cli.retrying import done_shards
 from dataflow_dagster.cli.watching import watched
 from dataflow_dagster.factory.executors import placed
 from dataflow_dagster.factory.partitions import (
+    add_partitions,
     range_tags,
     register_shards,
     shard_keys,
@@ -90,15 +92,27 @@ def _runs(
     pipeline: PipelineSpec, request: RunRequest, instance: dg.DagsterInstance
 ) -> list[dict[str, str]]:
     """The tags of each run."""
-    if pipeline.files_per_shard is not None:
+    if pipeline.files_per_shard is not None and request.retry_failed:
+        add_partitions(pipeline, instance)
+    elif pipeline.files_per_shard is not None:
         register_shards(pipeline, instance)
     keys = shard_keys(pipeline)
     wanted = _wanted(pipeline, keys, request)
     if not pipeline.is_sharded:
         return [{}]
     if not keys:
-        raise InputError(pipeline.meta_path, "holds no file yet")
+        raise InputError(pipeline.meta_path, _no_shard(request))
+    if request.retry_failed and request.partition is None:
+        wanted = done_shards(pipeline, wanted)
     return [range_tags(stretch) for stretch in stretches(pipeline, wanted, keys)]
+
+
+def _no_shard(request: RunRequest) -> str:
+    return (
+        "was never run: run it without --retry-failed"
+        if request.retry_failed
+        else ("holds no file yet")
+    )
 
 
 def _wanted(pipeline: PipelineSpec, keys: list[str], request: RunRequest) -> list[str]:

@@ -6,7 +6,12 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from dataflow_dagster.schema.pipeline import PipelineSpec
-from dataflow_dagster.steps.file_input import file_keys, register_files
+from dataflow_dagster.steps.file_input import (
+    drop_files,
+    file_keys,
+    list_input,
+    register_files,
+)
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
@@ -52,19 +57,31 @@ def place_of(key: str | None) -> tuple[int, int]:
 def register_shards(pipeline: PipelineSpec, instance: dg.DagsterInstance) -> list[str]:
     """Make shards of files that are in none yet, and partitions of all shards; gives the new.
 
+    Shards that were never made and whose files are gone are dropped.
+
     Raises:
         PipelineError: A variable of the YAML is not set.
         InputError: Nothing is at ``meta_path``.
     """
-    new = register_files(pipeline.with_environment(os.environ))
+    ready = pipeline.with_environment(os.environ)
+    listing = list_input(ready)
+    drop_files(ready, listing)
+    new = register_files(ready, listing.names)
     add_partitions(pipeline, instance)
     return new
 
 
 def add_partitions(pipeline: PipelineSpec, instance: dg.DagsterInstance) -> None:
-    """Let an instance know all shards of files; it may be another than the one that made them."""
-    known = set(instance.get_dynamic_partitions(files_of(pipeline)))
-    missing = [key for key in shard_keys(pipeline) if key not in known]
+    """Let an instance know all shards of files, and no others; it may not have made them."""
+    known = instance.get_dynamic_partitions(files_of(pipeline))
+    keys = shard_keys(pipeline)
+    wanted = set(keys)
+    kept = [key for key in known if key in wanted]
+    if kept != keys[: len(kept)]:  # a range goes by the order in which they were added
+        kept = []
+    for stale in set(known).difference(kept):
+        instance.delete_dynamic_partition(files_of(pipeline), stale)
+    missing = keys[len(kept) :]
     if missing:
         instance.add_dynamic_partitions(files_of(pipeline), missing)
 

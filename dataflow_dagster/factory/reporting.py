@@ -112,6 +112,10 @@ class StepReport:
         """A line in the run's log."""
         self._log.info(f"{self._asset}: {what}")
 
+    def warn(self, what: str) -> None:
+        """As `say`, of what is to be mended."""
+        self._log.error(f"{self._asset}: {what}")
+
     def end(self) -> None:
         """All shards are done."""
         self._write(done=True)

@@ -19,9 +19,10 @@ from dataflow_dagster.engines.errors import (
 )
 from dataflow_dagster.factory.checks import AssetChecks
 from dataflow_dagster.factory.metadata import Story
+from dataflow_dagster.factory.missed import Missed
 from dataflow_dagster.factory.recording import TOLD, Record
 from dataflow_dagster.factory.reporting import StepReport
-from dataflow_dagster.factory.writers import Done, Job, Writer
+from dataflow_dagster.factory.writers import Done, Job, Writer, WriteShard
 from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.io_managers.rows import Shards
 from dataflow_dagster.ledger.ownership import ShardBusyError
@@ -102,19 +103,16 @@ class Materialization:
             dagster.Failure: In place of an error whose message says all.
         """
         report = StepReport(context, self.asset)
-        done: list[Done] = []
         try:
             ready = self.pipeline.with_environment(os.environ)
             _check_folders(ready, self.asset)
             story = Story(ready, AssetChecks(context.asset_key, ready, self.asset), sources)
             job = self._job(context, ready, options, sources, report)
             record = Record(context, story) if len(job.keys) > 1 else None
+            missed = Missed(job, self.asset)
             with report.watched(), self.writer(job) as write:
-                for key in job.keys:
-                    done.append(write(key))
-                    if record is not None:
-                        record.add(*done[-1])
-            result = _result(story, done)
+                done = list(_written(job, write, record, missed))
+            result = _result(story, done, several=record is not None) if done else None
         except TOLD_PLAINLY as error:
             kind = type(error).__name__
             said = f"{kind}: {error}" if isinstance(error, OSError) else str(error)
@@ -122,7 +120,11 @@ class Materialization:
                 description=said, allow_retries=isinstance(error, WORTH_A_RETRY)
             ) from None
         report.end()
-        yield result
+        if result is not None:
+            yield result
+        failure = missed.failure(len(done))
+        if failure is not None:
+            raise dg.Failure(description=failure, allow_retries=False)
 
     def _job(
         self,
@@ -144,10 +146,26 @@ class Materialization:
         )
 
 
-def _result(story: Story, done: list[Done]) -> dg.MaterializeResult[Any]:
-    """One result for all; of several shards `Record` has told what each of them is."""
+def _written(job: Job, write: WriteShard, record: Record | None, missed: Missed) -> Iterator[Done]:
+    """Each shard as it is done; one that cannot be read costs no other."""
+    for key in job.keys:
+        if missed.passes_by(key):
+            continue
+        try:
+            done = write(key)
+        except InputError as error:
+            missed.note(key, error)
+            continue
+        missed.made(key)
+        if record is not None:
+            record.add(*done)
+        yield done
+
+
+def _result(story: Story, done: list[Done], *, several: bool) -> dg.MaterializeResult[Any]:
+    """One result for all; of `several` shards `Record` has told what each of them is."""
     verdicts = story.verdicts(done)
-    if len(done) > 1:
+    if several:
         versions = fingerprint([manifest.data_version for _, manifest in done])
         return dg.MaterializeResult(
             metadata=TOLD, data_version=dg.DataVersion(versions), check_results=verdicts

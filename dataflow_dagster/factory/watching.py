@@ -22,7 +22,12 @@ from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.rows import decode, encode, fingerprint
 from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster.schema.pipeline import PipelineSpec
-from dataflow_dagster.steps.file_input import catalogue_of, list_input, register_files
+from dataflow_dagster.steps.file_input import (
+    catalogue_of,
+    drop_files,
+    list_input,
+    register_files,
+)
 
 WATCH_TAG: Final = "dataflow_dagster/watch"
 ATTEMPTS: Final = 3
@@ -128,6 +133,8 @@ class _Look:
 
     def _stamps(self) -> Stamps:
         listing = list_input(self._ready)
+        if self._pipeline.files_per_shard is not None:
+            drop_files(self._ready, listing)
         stamps = {name: listing.stamp(name) for name in listing.names}
         if self._pipeline.files_per_shard is not None:
             return {name: stamp for name, stamp in stamps.items() if stamp}

@@ -18,10 +18,10 @@ from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.resources.gpus import leased_gpus
 from dataflow_dagster.resources.variables import set_variables
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
-from dataflow_dagster.shards.files import FileShards
+from dataflow_dagster.shards.files import FileGoneError, FileShards
 from dataflow_dagster.steps.answering import StepRun
 from dataflow_dagster.steps.file_input import file_shards
-from dataflow_dagster.steps.raw_meta import RawMeta, input_index
+from dataflow_dagster.steps.raw_meta import RawMeta, input_index, is_made, standing
 from dataflow_dagster.steps.results import Results
 from dataflow_dagster.stores import mirrors
 
@@ -76,9 +76,10 @@ Writer = Callable[[Job], AbstractContextManager[WriteShard]]
 def raw_meta_writer(job: Job) -> Generator[WriteShard]:
     """Reads the user's input; its index is made by the first shard that needs it."""
     if job.pipeline.files_per_shard is not None:
-        with file_shards(job.pipeline) as shards:
-            shards.read(key for key in job.keys if key is not None)
-            yield _file_writer(job, shards)
+        with file_shards(job.pipeline) as shards, _FileWriter(job, shards) as files:
+            if not job.retry_failed:
+                shards.read(key for key in job.keys if key is not None)
+            yield files.shard
         return
     index = input_index(job.pipeline)
     step = RawMeta(job.pipeline, index, job.report)
@@ -93,15 +94,38 @@ def raw_meta_writer(job: Job) -> Generator[WriteShard]:
     yield write
 
 
-def _file_writer(job: Job, shards: FileShards) -> WriteShard:
-    def write(key: str | None) -> Done:
-        step = RawMeta(job.pipeline, shards.index(key or ""), job.report)
-        target = job.target(key)
-        return target, step.write_shard(
-            target, 0, 1, recompute=job.recompute, retry_failed=job.retry_failed
-        )
+class _FileWriter:
+    """Makes shards of files; one that is made stays as it is when its file is gone."""
 
-    return write
+    def __init__(self, job: Job, shards: FileShards) -> None:
+        self._job = job
+        self._shards = shards
+        self._gone: list[str] = []
+
+    def __enter__(self) -> "_FileWriter":
+        return self
+
+    def __exit__(self, kind: object, error: object, at: object) -> None:
+        if self._gone:
+            self._job.report.say(
+                f"{len(self._gone)} shards stay as they are, since files of theirs are gone:"
+                f" {', '.join(self._gone[:5])}{', ...' if len(self._gone) > 5 else ''}"
+            )
+
+    def shard(self, key: str | None) -> Done:
+        """Write one shard, or find that it stands there already."""
+        job, target = self._job, self._job.target(key)
+        if job.retry_failed:
+            return target, standing(job.pipeline, target, job.report)
+        try:
+            index = self._shards.index(key or "")
+        except FileGoneError:
+            if not is_made(job.pipeline, target):
+                raise
+            self._gone.append(key or "")
+            return target, standing(job.pipeline, target, job.report)
+        step = RawMeta(job.pipeline, index, job.report)
+        return target, step.write_shard(target, 0, 1, recompute=job.recompute)
 
 
 def step_writer(step: StepSpec) -> Writer:

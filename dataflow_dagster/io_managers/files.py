@@ -11,7 +11,7 @@ from upath import UPath
 from dataflow_dagster.formats.jsonl import Jsonl
 from dataflow_dagster.formats.parquet import Parquet
 from dataflow_dagster.io_managers.pictures import save_pictures, with_lazy_pictures
-from dataflow_dagster.io_managers.rows import load_as, rows_of
+from dataflow_dagster.io_managers.rows import Shards, load_as, rows_of
 from dataflow_dagster.io_managers.videos import save_clips, with_lazy_clips
 from dataflow_dagster.ledger.shard import Shard
 from dataflow_dagster.rows import Medium, Row
@@ -55,9 +55,14 @@ class RowsIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         return load_as(context.dagster_type.typing_type, shards)
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Shard:
-        """A handle on the rows; they are read when they are asked for."""
+        """A handle on the rows; they are read when they are asked for.
+
+        Raises:
+            FileNotFoundError: They are not there. Of ``Shards`` each tells that when it is read,
+                so that one that was not made keeps nobody from the others.
+        """
         here = Path(str(path))
-        if not mirrors.exists(here):
+        if context.dagster_type.typing_type is not Shards and not mirrors.exists(here):
             asset = context.asset_key.to_user_string()
             raise FileNotFoundError(
                 f"{mirrors.address(here)} is missing: materialize {asset} first"

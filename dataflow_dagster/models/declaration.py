@@ -48,6 +48,8 @@ class Model(BaseModel, ABC):
         asset: The name of the step's asset where the YAML gives none.
         old_keys: Old spelling of a config key → the field it means.
         outside_key: Fields that never change an answer, only how fast or where it is made.
+        stands_for: Of these, what only says where that lies which answers, such as ``model_path``:
+            what is found there stands in the key, and another place makes another step.
         code_version: To be raised when this class comes to answer differently.
         named_by: A field that a step's ``name`` may give in place of this class's name: any name
             with a colon in it, such as ``my_package.cleaning:clean``.
@@ -62,6 +64,7 @@ class Model(BaseModel, ABC):
     asset: ClassVar[str]
     old_keys: ClassVar[Mapping[str, str]] = {}
     outside_key: ClassVar[frozenset[str]] = frozenset()
+    stands_for: ClassVar[frozenset[str]] = frozenset({"model_path", "motion_adapter"})
     code_version: ClassVar[int] = 1
     named_by: ClassVar[str | None] = None
     ahead: ClassVar[int] = 32

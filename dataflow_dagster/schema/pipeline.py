@@ -121,7 +121,8 @@ class StepSpec(StepOptions, frozen=True):
     Attributes:
         position: From 1, in the order of the file.
         line: Where the step begins in the file, from 1.
-        occurrence: From 1: how many steps of this type and model class there are up to this one.
+        occurrence: From 1: how many steps of this type, model class and settings there are up to
+            this one; settings that change no answer, such as ``batch_size``, aside.
         resources: The step's own over the pipeline's.
     """
 
@@ -138,7 +139,10 @@ class StepSpec(StepOptions, frozen=True):
 
     @property
     def identity(self) -> str:
-        """``type/Class``, ``type/Class#2``: what seeds hang on, the same when others come or go."""
+        """``type/Class``; of a second step like it ``type/Class#2``: what seeds hang on.
+
+        It is the same when steps with other settings come or go, or an edit makes them other.
+        """
         identity = f"{self.type}/{type(self.config).__name__}"
         return identity if self.occurrence == 1 else f"{identity}#{self.occurrence}"
 

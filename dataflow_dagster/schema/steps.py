@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from dataflow_dagster import registry
 from dataflow_dagster.models.declaration import Model
+from dataflow_dagster.rows import fingerprint
 from dataflow_dagster.schema.devices import check_devices
 from dataflow_dagster.schema.errors import KeyPath
 from dataflow_dagster.schema.findings import Findings
@@ -63,15 +64,16 @@ def step_specs(
 ) -> tuple[StepSpec, ...]:
     """The steps, each with its place, its asset's name and its share of the pipeline's defaults."""
     assets = _assets(written, models)
-    seen: Counter[tuple[str, str]] = Counter()
+    seen: Counter[str] = Counter()
     specs: list[StepSpec] = []
     for number, (keys, model, asset) in enumerate(zip(written, models, assets, strict=True)):
-        seen[keys.type, type(model).__name__] += 1
+        alike = _told_apart_by(keys.type, model)
+        seen[alike] += 1
         options = {name: getattr(keys, name) for name in StepOptions.model_fields}
         options |= {
             "position": number + 1,
             "line": findings.document.place(("steps", number)).line,
-            "occurrence": seen[keys.type, type(model).__name__],
+            "occurrence": seen[alike],
             "asset": asset,
             "config": model,
             "resources": keys.resources.merged_over(default),
@@ -80,6 +82,17 @@ def step_specs(
         _check_input(specs, findings)
         check_devices(specs[-1], findings)
     return tuple(specs)
+
+
+def _told_apart_by(step_type: str, model: Model) -> str:
+    """Equal for steps whose seeds must differ, since nothing else would tell their answers apart.
+
+    Steps with other settings need no number, so that none has another when one comes before it.
+    What the YAML says counts: variables are not resolved yet, and weights are not looked at.
+    """
+    outside = {*model.outside_key - model.stands_for, "repeat_time"}
+    decides = model.model_dump(mode="json", exclude=outside)
+    return fingerprint([step_type, type(model).__name__, decides])
 
 
 def _check_input(specs: Sequence[StepSpec], findings: Findings) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS shards (number INTEGER PRIMARY KEY, key TEXT NOT NULL
 CREATE TABLE IF NOT EXISTS files
     (name BLOB PRIMARY KEY, shard INTEGER NOT NULL, stamp TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS files_by_shard ON files (shard);
+CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 _LONGEST_STEM: Final = 40
 
@@ -75,14 +76,16 @@ class Catalogue:
             found = base.execute("SELECT name FROM files WHERE shard = ? ORDER BY name", (number,))
             return [_text(name) for (name,) in found]
 
-    def register(self, names: Iterable[str], files_per_shard: int) -> list[str]:
+    def register(self, names: Iterable[str], files_per_shard: int, folder: str = "") -> list[str]:
         """Make shards of the files that are in none yet; gives the new shards' keys.
 
         Args:
             names: Files, in the order in which they are to be taken.
             files_per_shard: Files of a shard; the last may have fewer.
+            folder: The one their names are relative to; see `of_another`.
         """
         with self._changing() as base:
+            base.execute("INSERT OR REPLACE INTO about VALUES ('folder', ?)", (_printed(folder),))
             known = {name for (name,) in base.execute("SELECT name FROM files")}
             new = [name for name in map(_blob, names) if name not in known]
             (first,) = base.execute("SELECT COALESCE(MAX(number) + 1, 0) FROM shards").fetchone()
@@ -94,6 +97,33 @@ class Catalogue:
                     "INSERT INTO files VALUES (?, ?, '')", [(name, number) for name in group]
                 )
             return keys
+
+    def of_another(self, folder: str) -> list[str]:
+        """The keys of all shards where these are files of another folder; else none."""
+        if not self._is_there():
+            return []
+        with self._base.connected() as base:
+            found = [of for (of,) in base.execute("SELECT value FROM about WHERE name = 'folder'")]
+        return [] if found in ([], [""], [_printed(folder)]) else self.keys()
+
+    def shards_without(self, names: Set[str]) -> dict[str, list[str]]:
+        """Key → files, of the shards none of whose files is among `names`, in order."""
+        if not self._is_there():
+            return {}
+        every = "SELECT key, name FROM shards JOIN files ON shard = number ORDER BY number, name"
+        found: dict[str, list[str]] = {}
+        with self._base.connected() as base:
+            for key, name in base.execute(every):
+                found.setdefault(key, []).append(_text(name))
+        return {key: files for key, files in found.items() if names.isdisjoint(files)}
+
+    def drop(self, keys: Iterable[str]) -> None:
+        """Forget these shards and their files."""
+        with self._changing() as base:
+            for key in keys:
+                of = "(SELECT number FROM shards WHERE key = ?)"
+                base.execute(f"DELETE FROM files WHERE shard = {of}", (key,))
+                base.execute("DELETE FROM shards WHERE key = ?", (key,))
 
     def unknown(self, names: Iterable[str]) -> list[str]:
         """Those that are in no shard yet."""
@@ -158,6 +188,11 @@ def _key(number: int, name: str) -> str:
     """``00003-part-0003``: fit for a file's name and for a range of partitions."""
     stem = re.sub(r"[^A-Za-z0-9_]+", "-", stem_of(name)).strip("-")
     return f"{number:05d}-{stem[:_LONGEST_STEM].rstrip('-') or 'files'}"
+
+
+def _printed(folder: str) -> str:
+    """What SQLite takes as text."""
+    return folder.encode("utf-8", "backslashreplace").decode()
 
 
 def _blob(name: str) -> bytes:

@@ -25,6 +25,10 @@ _AT_ONCE_SHARDS: Final = 500
 """Of what is found in files so much is held and written together: a second's work."""
 
 
+class FileGoneError(InputError):
+    """A file that a shard was registered with is not there any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """The files of an input as they are now.
@@ -113,7 +117,8 @@ class FileShards:
 
         Raises:
             UnknownShardError: No shard has this key.
-            InputError: A file of the shard is gone or cannot be read.
+            FileGoneError: A file of the shard is gone.
+            InputError: It cannot be read.
         """
         number = self._catalogue.number(key)
         with locked(self._folder / "files.lock"):
@@ -129,15 +134,17 @@ class FileShards:
         """The files of a shard.
 
         Raises:
-            InputError: One is gone.
+            FileGoneError: One is gone.
         """
         names = self._catalogue.files(number)
+        if not names:
+            raise FileGoneError(self._base, f"has no shard {number:05d} any more: it was dropped")
         if ending(Path(names[0])) is None:
             return Input(PictureList(self._reading.image_key, names), (self._base,))
         paths = tuple(self._base / name for name in names)
         for path in paths:
             if not path.is_file():
-                raise InputError(
+                raise FileGoneError(
                     path,
                     f"is gone; shard {number:05d} was registered with it: put it back, or run"
                     " other shards",

@@ -24,7 +24,7 @@ from dataflow_dagster.shards.scan import NameOf, Reading, Scan, content, own_id
 from dataflow_dagster.shards.spool import SpoolWriter, read_spool
 from dataflow_dagster.wholes import write_whole
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 """To be raised when the same input comes to give another index."""
 
 
@@ -139,7 +139,8 @@ class InputIndex:
             return Identity(rows.content_id(content(row), repeat.occurrence), error, taken)
         where = "" if repeat.shard is None else f" of shard {repeat.shard:05d}"
         message = f"id '{own}' stands in row {repeat.first + 1}{where} already; ids are unique"
-        return Identity(f"{own}~{repeat.occurrence}", RowError("repeated_id", message), taken)
+        unique = _unlike_any(own, repeat.occurrence)
+        return Identity(unique, RowError("repeated_id", message), taken)
 
     def name_is_taken(self, number: int) -> bool:
         """An earlier row has this row's name, whatever the case of letters."""
@@ -215,6 +216,11 @@ class _Kept:
             for old in self.folder.glob(f"index[-.]*.{ending}"):
                 if old not in own:
                     old.unlink(missing_ok=True)
+
+
+def _unlike_any(own: str, occurrence: int) -> str:
+    """The id of a row whose own id an earlier one has; a hash: ``a~1`` may be a row's own id."""
+    return f"{own}~{occurrence}~{rows.fingerprint([own, occurrence])[:8]}"
 
 
 def _load(folder: Path, signature: str) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """Which ids and names an input of many files has already, so that no file is read to know it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS across (
     kind TEXT, shard INTEGER, first INTEGER, origin INTEGER, origin_first INTEGER, count INTEGER,
     PRIMARY KEY (kind, shard, first)) WITHOUT ROWID;
 """
+_PARTS: Final = ("entries", "within", "across", "shards")
 _COMPARE: Final = """
 INSERT INTO across
 SELECT own.kind, own.shard, own.first, MIN(other.shard), other.first, SUM(other.count)
@@ -114,7 +115,7 @@ class Occurrences:
         """
         with self._base.writing() as base:
             for one in found:
-                for table in ("entries", "within", "across", "shards"):
+                for table in _PARTS:
                     base.execute(f"DELETE FROM {table} WHERE shard = ?", (one.shard,))
                 base.execute(
                     "INSERT INTO shards VALUES (?, ?, ?, NULL)",
@@ -140,6 +141,14 @@ class Occurrences:
             return digest
         with self._base.writing() as base:
             return _compare(base, shard)
+
+    def forget(self, shards: Iterable[int]) -> None:
+        """Forget what stands in these shards; all others are to be compared anew."""
+        with self._base.writing() as base:
+            for shard in shards:
+                for table in _PARTS:
+                    base.execute(f"DELETE FROM {table} WHERE shard = ?", (shard,))
+            base.execute("UPDATE shards SET digest = NULL")
 
     def repeats(self, shard: int, kind: Kind) -> "ShardRepeats":
         """The rows of a shard whose id or name an earlier row has."""

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable
 
-from dataflow_dagster.formats.inputs import find_input
+from dataflow_dagster.formats.format import InputError
+from dataflow_dagster.formats.inputs import base_of, find_input
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.shards.catalogue import Catalogue
 from dataflow_dagster.shards.files import FileShards, Listing, list_files
+from dataflow_dagster.shards.upkeep import look_after
 from dataflow_dagster.steps.layout import RAW_META, Layout
 from dataflow_dagster.steps.overlap import check_input
 from dataflow_dagster.steps.raw_meta import namer, reading_of
+from dataflow_dagster.stores import mirrors
 
 
 def catalogue_of(pipeline: PipelineSpec) -> Catalogue:
@@ -39,7 +42,27 @@ def register_files(pipeline: PipelineSpec, names: Iterable[str] | None = None) -
         names: Only these; None: all at ``meta_path``.
     """
     given = list_input(pipeline).names if names is None else names
-    return catalogue_of(pipeline).register(given, pipeline.files_per_shard or 1)
+    folder = str(base_of(pipeline.meta_path))
+    return catalogue_of(pipeline).register(given, pipeline.files_per_shard or 1, folder)
+
+
+def drop_files(pipeline: PipelineSpec, listing: Listing) -> list[str]:
+    """Forget shards that cannot be made any more; gives their keys. See `look_after`."""
+    layout = Layout(pipeline)
+    there = set(mirrors.names(layout.stem(RAW_META)))
+    return look_after(
+        layout.folder(RAW_META),
+        listing,
+        lambda key: layout.shard(RAW_META, key).manifest_path.name in there,
+    )
+
+
+def waiting_files(pipeline: PipelineSpec) -> list[str]:
+    """Files that are in no shard yet."""
+    try:
+        return catalogue_of(pipeline).unknown(list_input(pipeline).names)
+    except InputError:  # there are none at all
+        return []
 
 
 def file_shards(pipeline: PipelineSpec) -> FileShards:

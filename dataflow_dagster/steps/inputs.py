@@ -1,7 +1,7 @@
 """What a model step reads of each row: its text or medium, its seed, its key."""
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from dataflow_dagster.media.hosts import Hosts
@@ -27,6 +27,7 @@ from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.layout import Layout, meta_folder
 from dataflow_dagster.steps.overlap import Written
 from dataflow_dagster.steps.stamps import Stamps
+from dataflow_dagster.steps.whole_rows import WholeRows
 from dataflow_dagster.stores.mirrors import address
 
 _LOOK_ROWS = 256
@@ -76,7 +77,7 @@ class InputReader:
         self._reads: Medium = step.config.reads
         self._reads_too: Medium | None = step.config.reads_too
         self._columns = step.config.columns()
-        self._takes_row = step.config.takes_row()
+        self._whole = WholeRows(pipeline) if step.config.takes_row() else None
         self._newest = current(step.config.reads)
         self._repeats = step.config.repeat_time
         self._identity = step.identity
@@ -120,18 +121,23 @@ class InputReader:
     @property
     def decided_by_lines(self) -> bool:
         """Whether a line read, and nothing else on the disk, decides one key: that of its row."""
-        return self._reads == "text" and self._repeats == 1 and not self._takes_row
+        return self._reads == "text" and self._repeats == 1 and self._whole is None
 
     def looked_up(self, rows: Iterator[Row]) -> Iterator[Row]:
         """The same rows, of which those that come next have their media asked for together."""
-        if self._reads == "text":
+        if self._reads == "text" and self._whole is None:
             return rows
         return self._looked_up(rows)
 
     def _looked_up(self, rows: Iterator[Row]) -> Iterator[Row]:
         while group := list(islice(rows, _LOOK_ROWS)):
-            self._stamps.look(map(self._given_medium, group))
+            self._stamps.look(chain.from_iterable(map(self._given_media, group)))
             yield from group
+
+    def _given_media(self, row: Row) -> Iterable[str | None]:
+        if self._whole is None:
+            return (self._given_medium(row),)
+        return () if row.get(ERROR) is not None else self._whole.media(self._whole.of(row))
 
     def _given_medium(self, row: Row) -> str | None:
         """The user's own medium in a row; None: none that could be asked for."""
@@ -152,8 +158,9 @@ class InputReader:
     def given(self, work: Work) -> Given:
         """What the model gets of a row that has an input."""
         row_seed = seed(self._seed, self._identity, work.of, work.repeat)
-        if self._takes_row:
-            return Given(work.number, row_seed, text=work.value, row=work.row)
+        if self._whole is not None:
+            whole = self._whole.of(work.row)
+            return Given(work.number, row_seed, text=work.value, row=whole)
         values: dict[Medium, str | None] = {self._reads: work.value}
         if self._reads_too is not None:
             values[self._reads_too] = work.row.get(current(self._reads_too))
@@ -179,8 +186,9 @@ class InputReader:
             value = self._value(row)
         except RowError as error:
             return Work(number, copy, of, repeat, error=error)
-        if self._takes_row:
-            return self._by_row(Work(number, copy, of, repeat, value or ""))
+        if self._whole is not None:
+            whole = self._whole.of(copy)
+            return self._by_row(Work(number, copy, of, repeat, value or ""), self._whole, whole)
         if value is None:
             return Work(number, copy, of, repeat)
         told, stamp = (value, "") if self._reads == "text" else self._medium(row, value)
@@ -189,11 +197,10 @@ class InputReader:
         digest = key(self._state, of, repeat, told, stamp)
         return Work(number, copy, of, repeat, value, digest, mark=mark)
 
-    def _by_row(self, work: Work) -> Work:
-        """Work whose key all of the row decides, the bytes of its picture too."""
-        picture = work.row.get(current("image"))
-        stamp = "" if picture is None else self._stamps.of(picture)[1]
-        told = fingerprint([work.value, work.row])
+    def _by_row(self, work: Work, rows: WholeRows, row: Row) -> Work:
+        """Work whose key all of the row decides, the bytes of its picture and clip too."""
+        stamp = " ".join(self._stamps.of(medium)[1] for medium in rows.media(row))
+        told = fingerprint([work.value, row])
         return work._replace(digest=key(self._state, work.of, work.repeat, told, stamp))
 
     def _beside(self, row: Row) -> str:

@@ -134,7 +134,7 @@ class RawMeta:
             NothingToRetryError: They stay, and are not there.
         """
         if retry_failed:
-            return self._found(target, check_made(target, self.fingerprint))
+            return standing(self._pipeline, target, self._progress)
         source = f"{self._index.signature}-{part}-{parts}"
         manifest = None if recompute else target.manifest()
         if (
@@ -142,7 +142,7 @@ class RawMeta:
             and (manifest.fingerprint, manifest.source) == (self.fingerprint, source)
             and "inside_output" not in manifest.tally.kinds  # a file may be there by now
         ):
-            return self._found(target, manifest)
+            return standing(self._pipeline, target, self._progress)
         began = time.monotonic()
         tally = Tally()
         with PartWriter(target) as writer:
@@ -161,11 +161,6 @@ class RawMeta:
                 tally=tally,
                 pipeline=self._pipeline.name,
             )
-
-    def _found(self, target: Shard, manifest: Manifest) -> Manifest:
-        self._progress.advance(manifest.tally.rows, manifest.tally.failed)
-        tidy(target)
-        return manifest.all_reused()
 
     def _rows(self, part: int, parts: int) -> range:
         borders = self._index.borders(parts)
@@ -211,6 +206,24 @@ class RawMeta:
         column = self._pipeline.image_key if medium == "image" else self._pipeline.video_key
         path = resolve_medium(row.get(column), self._folder, self._hosts)
         return None if path is None else self._written.checked(path)
+
+
+def is_made(pipeline: PipelineSpec, target: Shard) -> bool:
+    """Whether the shard is whole and as the pipeline would make it, its input apart."""
+    manifest = target.manifest()
+    return manifest is not None and manifest.fingerprint == raw_meta_fingerprint(pipeline)
+
+
+def standing(pipeline: PipelineSpec, target: Shard, progress: Progress) -> Manifest:
+    """A shard that stays as it is, whatever the input holds now.
+
+    Raises:
+        NothingToRetryError: It is not whole, or was made with other settings.
+    """
+    manifest = check_made(target, raw_meta_fingerprint(pipeline))
+    progress.advance(manifest.tally.rows, manifest.tally.failed)
+    tidy(target)
+    return manifest.all_reused()
 
 
 def _name(pipeline: PipelineSpec, row: Row, folder: AnyPath, row_id: str) -> str:

@@ -112,6 +112,24 @@ def test_files_become_shards_and_a_run_takes_as_many_as_it_may(tmp_path: Path) -
 
 
 @pytest.mark.timeout(120)
+def test_a_retry_takes_shards_that_are_done_and_new_files_wait(tmp_path: Path) -> None:
+    for name in "ab":
+        rows = [{"id": f"{name}{n}", "text": "bad" if n == 0 else "good"} for n in range(2)]
+        write_rows(tmp_path / f"in/{name}.jsonl", rows)
+    keys = {"meta_path": "in", "files_per_shard": 1}
+    write_pipeline(tmp_path, [SHOUT], **keys)
+    assert _run(tmp_path, "demo.yaml", "--retry-failed").stderr.splitlines()[-1] == (
+        "in: was never run: run it without --retry-failed"
+    )
+    assert _run(tmp_path, "demo.yaml").returncode == 0
+    write_rows(tmp_path / "in/c.jsonl", text_rows(1))
+    done = _run(tmp_path, "demo.yaml", "--retry-failed")
+    assert done.returncode == 0, done.stderr
+    assert "1 new files (c.jsonl) wait for a run without --retry-failed" in done.stderr
+    assert done.stdout.splitlines()[2].split()[:5] == ["texts", "4", "0", "2", "2"]
+    assert len(list((tmp_path / "demo/out/result").glob("*.jsonl"))) == 2
+
+
 def test_an_interrupted_run_ends_soon_and_keeps_what_is_done(tmp_path: Path) -> None:
     write_pipeline(tmp_path, [with_config(SHOUT, pause_s=0.3)], rows=text_rows(400))
     process = subprocess.Popen(

@@ -166,3 +166,41 @@ def test_a_name_that_is_none_is_told_with_the_form(tmp_path: Path) -> None:
 def test_a_function_that_is_not_there_is_told_in_plain_words(tmp_path: Path) -> None:
     failed = materialize(pipeline(tmp_path, [step("textwrap:shortn")]))
     assert "'textwrap' has no function 'shortn'" in failure_of(failed, "demo__texts")
+
+
+MEDIA = """
+from pathlib import Path
+
+def media(row: dict) -> str:
+    paths = [row.get(f"dataflow_{medium}") for medium in ("image", "video")]
+    return " ".join("none" if path is None else Path(path).read_text() for path in paths)
+"""
+
+
+@pytest.fixture
+def looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The module's name."""
+    name = f"looking_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(MEDIA)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return name
+
+
+def test_a_function_of_the_row_is_given_its_picture_and_clip_and_told_when_they_change(
+    looking: str, tmp_path: Path
+) -> None:
+    (tmp_path / "demo").mkdir()
+    for name in ("a.png", "a.mp4"):
+        (tmp_path / "demo" / name).write_text("one")
+    rows = [{"image": "a.png", "video": "a.mp4"}, {"image": 7}, {"video": "../out.mp4"}]
+
+    def run(*more: dict[str, object]) -> list[str]:
+        step = {"type": "Function", "name": f"{looking}:media"}
+        assert materialize(pipeline(tmp_path, [step], rows=[*rows, *more])).success
+        return [row["text"] for row in read_rows(tmp_path / "demo" / "out" / "result.jsonl")]
+
+    assert run() == ["one one", "none none", "none none"]
+    (tmp_path / "demo" / "a.mp4").write_text("other")
+    assert run({"n": 1})[0] == "one other"
+    (tmp_path / "demo" / "a.png").write_text("another")
+    assert run({"n": 2})[0] == "another other"

@@ -53,6 +53,25 @@ def test_an_identity_stays_when_other_steps_come_before() -> None:
     assert behind.steps[1].folder == "step_2_ImageGenerator_FLUXGenerator"
 
 
+def test_an_identity_stays_when_a_step_of_the_class_with_other_settings_comes_before() -> None:
+    one, other = (f"{DRAW}, config: {{width: {width}}}}}" for width in (64, 128))
+    specs = _parse(one, other, one, f"{DRAW}, config: {{width: 64, batch_size: 3}}}}").steps
+    numbers = [spec.identity.removeprefix("ImageGenerator/FLUXGenerator") for spec in specs]
+    assert numbers == ["", "", "#2", "#3"]
+
+
+def test_repeat_time_and_input_key_do_not_make_a_step_another_but_its_seed_does() -> None:
+    keys = ["", ", input_key: text", ", config: {repeat_time: 2}", ", config: {seed: 1}"]
+    numbers = [spec.occurrence for spec in _parse(*(f"{DRAW}{key}}}" for key in keys)).steps]
+    assert numbers == [1, 2, 3, 1]
+
+
+def test_a_variable_s_value_does_not_number_steps() -> None:
+    pair = (f"{DRAW}, config: {{model_path: '${{{name}}}'}}}}" for name in ("A", "B"))
+    spec = _parse(*pair).with_environment({"A": "same", "B": "same"})
+    assert [step.occurrence for step in spec.steps] == [1, 1]
+
+
 @pytest.mark.usefixtures("speaker")
 def test_an_alias_has_the_identity_of_its_class_and_the_folder_it_was_written_as() -> None:
     spec = _parse("  - {type: TestSpeaker, name: Talker}", "  - {type: TestSpeaker, name: Speaker}")

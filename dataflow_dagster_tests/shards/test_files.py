@@ -80,12 +80,12 @@ def test_an_id_that_an_earlier_shard_has_fails_its_row_and_is_told_where(files: 
     first, second, third = files.register()
     assert [who.error for who in files.identities(first)] == [None, None]
     found = files.identities(second)
-    assert [who.id for who in found] == ["z", "y~1", "y~2"]
+    assert [who.id[:4] for who in found] == ["z", "y~1~", "y~2~"]
     assert found[1].error is not None
     assert found[1].error.message == (
         "id 'y' stands in row 2 of shard 00000 already; ids are unique"
     )
-    assert files.identities(third)[0].id == "y~3"
+    assert files.identities(third)[0].id.startswith("y~3~")
 
 
 def test_rows_without_ids_and_names_are_told_apart_over_all_shards(files: Files) -> None:

@@ -297,8 +297,15 @@ def test_an_index_is_read_again_and_not_made_again(
     again = _open(path, tmp_path)
 
     assert (again.rows, again.signature) == (2, first.signature)
-    assert [who.id for who in _identities(again)] == ["a", "a~1"]
+    assert [who.id for who in _identities(again)] == ["a", "a~1~484c670c"]
     assert again.identify(next(again.read(1, 2))).error is not None
+
+
+def test_the_id_of_a_row_that_repeats_one_is_no_other_row_s_own(tmp_path: Path) -> None:
+    rows = [{"id": "a"}, {"id": "a"}, {"id": "a~1"}, {"id": "a"}, {"id": "a~1"}, {"id": "a~2"}]
+    identities = _identities(_open(_write(tmp_path / "rows.jsonl", rows), tmp_path))
+    assert len({who.id for who in identities}) == len(rows)
+    assert [who.id for who in identities if who.error is None] == ["a", "a~1", "a~2"]
 
 
 @pytest.mark.parametrize(

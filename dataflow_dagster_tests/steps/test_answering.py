@@ -96,6 +96,35 @@ def test_a_step_put_before_changes_no_answer(ground: Ground) -> None:
     assert [row["dice"] for row in after] == [row["dice"] for row in alone]
 
 
+def test_a_step_of_the_same_class_put_before_changes_no_answer(ground: Ground) -> None:
+    many(ground)
+    texts = {"input_key": "text"}
+    first, second = step("Upper", prompt="A ", **texts), step("Upper", prompt="B ")
+    ground.run(first, second)
+    before = step("Upper", prompt="Z ", **texts)
+    outcome = ground.run(before, first, second)
+    assert len(ground.asked()) == 12
+    assert [outcome.tally(asset).reused for asset in ("texts", "texts_2", "texts_3")] == [0, 12, 12]
+
+
+def test_of_equal_steps_none_takes_the_other_s_answers_wherever_one_is_put(ground: Ground) -> None:
+    many(ground, 3)
+    dice = [step("Dice", input_key="text", asset=asset) for asset in "abc"]
+    rolled = ground.run(dice[0]).rows("a")
+    rows = ground.run(*dice).rows("c")
+    answers = [[row[f"dataflow_{asset}"]["text"] for row in rows] for asset in "abc"]
+    assert answers[0] == [row["dataflow_a"]["text"] for row in rolled]
+    assert len({text for texts in answers for text in texts}) == 9
+    assert len(ground.asked()) == 6
+
+
+def test_an_edited_prompt_changes_no_seed(ground: Ground) -> None:
+    many(ground, 3)
+    for prompt in ("A ", "C "):
+        spec = ground.pipeline(step("Upper", prompt=prompt), step("Upper", prompt="B "))
+        assert [one.identity for one in spec.steps] == ["Probe/Upper", "Probe/Upper"]
+
+
 def test_shards_change_no_answer(ground: Ground) -> None:
     many(ground)
     whole = ground.run(step("Dice"), step("Paint")).rows()
