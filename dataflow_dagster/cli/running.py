@@ -13,13 +13,14 @@ import dagster as dg
 
 from dataflow_dagster.cli.watching import watched
 from dataflow_dagster.factory.executors import placed
+from dataflow_dagster.factory.keys import job_name
 from dataflow_dagster.factory.partitions import (
     range_tags,
     register_shards,
     shard_keys,
     stretches,
 )
-from dataflow_dagster.factory.pipeline import job_name, pipeline_definitions
+from dataflow_dagster.factory.pipeline import pipeline_definitions
 from dataflow_dagster.factory.processes import STEP_PROCESSES
 from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.schema.errors import PipelineError, Problem

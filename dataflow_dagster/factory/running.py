@@ -18,6 +18,7 @@ from dataflow_dagster.engines.errors import (
     UnfitSettingError,
 )
 from dataflow_dagster.factory.checks import AssetChecks
+from dataflow_dagster.factory.liveness import note_process
 from dataflow_dagster.factory.metadata import Story
 from dataflow_dagster.factory.recording import TOLD, Record
 from dataflow_dagster.factory.reporting import StepReport
@@ -99,6 +100,7 @@ class Materialization:
         Raises:
             dagster.Failure: In place of an error whose message says all.
         """
+        note_process(context)
         report = StepReport(context, self.asset)
         done: list[Done] = []
         try:
