@@ -11,6 +11,7 @@ from dagster.components.core.defs_module import ComponentPath  # it has no publi
 from pydantic import Field
 
 from dataflow_dagster.factory.agreement import clashing_folders
+from dataflow_dagster.factory.broken import broken_sensor
 from dataflow_dagster.factory.executors import EXECUTOR_VARIABLE
 from dataflow_dagster.factory.loading import definitions_of, is_validation, load_rooted, tell_broken
 from dataflow_dagster.schema.errors import PipelineError, Problem
@@ -61,7 +62,7 @@ class DataflowPipeline(dg.Component, dg.Resolvable, dg.Model):
         """The pipeline's assets, checks, job and IO managers.
 
         A pipeline that cannot be used takes nothing else of the project down: it has no assets,
-        and stands in the log and in the definitions' metadata.
+        and stands in the log, in the definitions' metadata, and in the UI as a sensor that fails.
 
         Raises:
             PipelineError: All that is wrong with the pipeline, by file, line and key, where
@@ -75,7 +76,8 @@ class DataflowPipeline(dg.Component, dg.Resolvable, dg.Model):
             if is_validation(os.environ):
                 raise
             tell_broken(error)
-            return dg.Definitions(metadata={f"broken_pipelines/{file}": str(error)})
+            metadata = {f"broken_pipelines/{file}": str(error)}
+            return dg.Definitions(metadata=metadata, sensors=[broken_sensor(file, error)])
         return definitions_of(pipeline, os.environ)
 
     def file(self, place: ComponentPath, root: Path) -> Path:

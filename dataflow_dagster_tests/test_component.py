@@ -211,6 +211,8 @@ def test_a_broken_pipeline_leaves_the_other_components_and_is_told(
     dg.Definitions.validate_loadable(defs)
     assert _groups(defs) == {"words", "loud"}
     assert list(_broken(defs)) == list(map(str, bad))
+    named = sorted(sensor.name for sensor in defs.get_repository_def().sensor_defs)
+    assert [name.partition("_broken_")[0] for name in named] == ["a", "b"]
     for file in bad:
         assert f"{file}:8: steps[0].name: " in _broken(defs)[str(file)]
         assert f"{file}:8: steps[0].name: " in caplog.text
