@@ -27,7 +27,8 @@ _BEGUN: Final = frozenset(
 )
 
 PROCESS_TAG: Final = "dataflow_dagster/process"
-"""Tag of a run: host, process and when that began, in the host's own count."""
+"""Tag of a run: its id, since a run that is begun again inherits tags, then machine, process and
+when that began, in the machine's own count."""
 
 SILENT_S: Final = 6 * 3600.0
 """A run elsewhere without an event for so long is taken for dead; a step writes one in 10 min."""
@@ -39,7 +40,7 @@ def note_process(context: dg.AssetExecutionContext) -> None:
         return
     parent = multiprocessing.parent_process()
     process = os.getpid() if parent is None else parent.pid or os.getpid()
-    noted = f"{socket.gethostname()} {process} {_began(process)}"
+    noted = f"{context.run.run_id} {this_machine()} {process} {_began(process)}"
     if context.run.tags.get(PROCESS_TAG) != noted:
         context.instance.add_run_tags(context.run.run_id, {PROCESS_TAG: noted})
 
@@ -65,12 +66,12 @@ def _is_dead(record: dg.RunRecord, instance: dg.DagsterInstance) -> bool:
     run = record.dagster_run
     if run.status not in _BEGUN:
         return False
-    host, _, noted = run.tags.get(PROCESS_TAG, "").partition(" ")
-    if host != socket.gethostname():
+    run_id, machine, process, began = (run.tags.get(PROCESS_TAG, "").split() + [""] * 4)[:4]
+    if (run_id, machine) != (run.run_id, this_machine()):
         return time.time() - _last_event(record, instance) > SILENT_S
-    process, _, began = noted.partition(" ")
     if _began(int(process)) == began:
         return False
+    host = socket.gethostname()
     said = f"Its process {process} on {host} is gone: the machine was restarted, or it was killed."
     instance.report_run_failed(run, said)
     return True
@@ -82,6 +83,15 @@ def _last_event(record: dg.RunRecord, instance: dg.DagsterInstance) -> float:
         record.dagster_run.run_id, limit=1, ascending=False
     ).records
     return newest[0].event_log_entry.timestamp if newest else record.create_timestamp.timestamp()
+
+
+def this_machine() -> str:
+    """Where numbers of processes mean what they mean here: a host, or a container of it."""
+    try:
+        inside = os.readlink("/proc/self/ns/pid")  # noqa: PTH115  # a name, of no file
+    except OSError:
+        inside = ""
+    return f"{socket.gethostname()}/{inside}"
 
 
 def _began(process: int) -> str:
