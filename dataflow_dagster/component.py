@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from dagster.components.core.defs_module import ComponentPath  # it has no publi
 from pydantic import Field
 
 from dataflow_dagster.factory.agreement import clashing_folders
+from dataflow_dagster.factory.broken import broken_sensor
+from dataflow_dagster.factory.executors import EXECUTOR_VARIABLE
 from dataflow_dagster.factory.loading import definitions_of, is_validation, load_rooted, tell_broken
 from dataflow_dagster.schema.errors import PipelineError, Problem
 from dataflow_dagster.schema.pipeline import PipelineSpec, usable_name
@@ -59,7 +62,7 @@ class DataflowPipeline(dg.Component, dg.Resolvable, dg.Model):
         """The pipeline's assets, checks, job and IO managers.
 
         A pipeline that cannot be used takes nothing else of the project down: it has no assets,
-        and stands in the log and in the definitions' metadata.
+        and stands in the log, in the definitions' metadata, and in the UI as a sensor that fails.
 
         Raises:
             PipelineError: All that is wrong with the pipeline, by file, line and key, where
@@ -67,13 +70,14 @@ class DataflowPipeline(dg.Component, dg.Resolvable, dg.Model):
         """
         file = self.file(context.component_path, context.project_root)
         try:
-            pipeline = load_rooted(file, context.project_root, os.environ)
+            pipeline = _loaded(file, context)
             _hold_apart(pipeline, context)
         except PipelineError as error:
             if is_validation(os.environ):
                 raise
             tell_broken(error)
-            return dg.Definitions(metadata={f"broken_pipelines/{file}": str(error)})
+            metadata = {f"broken_pipelines/{file}": str(error)}
+            return dg.Definitions(metadata=metadata, sensors=[broken_sensor(file, error)])
         return definitions_of(pipeline, os.environ)
 
     def file(self, place: ComponentPath, root: Path) -> Path:
@@ -81,6 +85,25 @@ class DataflowPipeline(dg.Component, dg.Resolvable, dg.Model):
         here = place.file_path
         beside = (here if here.is_dir() else here.parent) / self.path
         return beside if beside.exists() else root / self.path
+
+
+def _loaded(file: Path, context: dg.ComponentLoadContext) -> PipelineSpec:
+    """A pipeline, read once although each component is held against all that stand before it.
+
+    Raises:
+        PipelineError: All that is wrong with it.
+    """
+    try:
+        stat = file.stat()
+    except OSError:
+        return load_rooted(file, context.project_root, os.environ)
+    seen = (stat.st_mtime_ns, stat.st_size, os.environ.get(EXECUTOR_VARIABLE))
+    return _read(file, context.project_root, seen)
+
+
+@lru_cache(maxsize=4096)
+def _read(file: Path, root: Path, _seen: tuple[int, int, str | None]) -> PipelineSpec:
+    return load_rooted(file, root, os.environ)
 
 
 def _hold_apart(pipeline: PipelineSpec, context: dg.ComponentLoadContext) -> None:
@@ -97,7 +120,7 @@ def _hold_apart(pipeline: PipelineSpec, context: dg.ComponentLoadContext) -> Non
             said = f"is the pipeline of two components, {theirs} and {ours}; one is enough"
             raise PipelineError(file, [Problem(None, None, "", said)])
         try:
-            others.append(load_rooted(file, context.project_root, os.environ))
+            others.append(_loaded(file, context))
         except PipelineError:  # told where that component is built
             continue
     clashing_folders(pipeline, others)

@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 from dataflow_dagster.factory.loading import VALIDATION
+from dataflow_dagster.schema.loading import load_pipeline
+from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster_tests.docs.reading import DOCS, blocks
 from dataflow_dagster_tests.toys.pipelines import SHOUT, read_rows, text_rows, write_rows
 from dataflow_dagster_tests.toys.process import ROOT, environment
@@ -209,6 +211,8 @@ def test_a_broken_pipeline_leaves_the_other_components_and_is_told(
     dg.Definitions.validate_loadable(defs)
     assert _groups(defs) == {"words", "loud"}
     assert list(_broken(defs)) == list(map(str, bad))
+    named = sorted(sensor.name for sensor in defs.get_repository_def().sensor_defs)
+    assert [name.partition("_broken_")[0] for name in named] == ["a", "b"]
     for file in bad:
         assert f"{file}:8: steps[0].name: " in _broken(defs)[str(file)]
         assert f"{file}:8: steps[0].name: " in caplog.text
@@ -236,12 +240,32 @@ def test_two_components_that_would_write_over_each_other_are_told_apart(
     second = _component(project, "b", other)
     defs = tree()
     assert _groups(defs) == {"words"}
-    assert _broken(defs)[str(second)].startswith(f"{second}: {key}: ")
+    line = next(at for at, said in enumerate(other.splitlines(), 1) if said.startswith(key))
+    assert _broken(defs)[str(second)].startswith(f"{second}:{line}: {key}: ")
     assert str(first) in _broken(defs)[str(second)]
     monkeypatch.setenv(VALIDATION, "1")
     with pytest.raises(Exception) as told:  # noqa: PT011  # dagster's own, of no public name
         tree()
-    assert f"{second}: {key}: " in str(told.value.__cause__)
+    assert f"{second}:{line}: {key}: " in str(told.value.__cause__)
+
+
+def test_each_pipeline_is_read_once_however_many_there_are(
+    project: Path, tree: Callable[[], dg.Definitions], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def noted(path: Path) -> PipelineSpec:
+        read.append(path)
+        return load_pipeline(path)
+
+    monkeypatch.setattr("dataflow_dagster.factory.loading.load_pipeline", noted)
+    text = PIPELINE.replace(": work", ": work/NAME").replace(": out", ": out/NAME")
+    text = text.replace("words", "NAME")
+    files = [_component(project, name, text.replace("NAME", name)) for name in "abcdef"]
+    assert _groups(tree()) == set("abcdef")
+    assert sorted(read) == sorted(files)
+    files[0].write_text(text.replace("NAME", "changed"))
+    assert _groups(tree()) == {"changed", *"bcdef"}
 
 
 def test_one_pipeline_in_two_components_names_both(
@@ -253,6 +277,39 @@ def test_one_pipeline_in_two_components_names_both(
     defs = tree()
     assert _groups(defs) == {"words"}
     assert "is the pipeline of two components, a" in _broken(defs)[str(project / "words.yaml")]
+
+
+REGROUPED = """type: dataflow_dagster.DataflowPipeline
+attributes: {path: pipeline.yaml}
+post_processing:
+  assets:
+    - target: "*"
+      attributes: {group_name: cats}
+"""
+
+
+def test_assets_that_a_project_puts_in_another_group_are_all_run_by_the_job(
+    project: Path, tree: Callable[[], dg.Definitions]
+) -> None:
+    pipeline = _component(project, "words", PIPELINE)
+    (pipeline.parent / "defs.yaml").write_text(REGROUPED)
+    defs = tree()
+    dg.Definitions.validate_loadable(defs)
+    assert {spec.group_name for spec in defs.resolve_all_asset_specs()} == {"cats"}
+    names = {node.name for node in defs.resolve_job_def("words_pipeline").nodes}
+    assert names == {"words__raw_meta", "words__captions", "words__results"}
+
+
+@pytest.mark.parametrize("changed", ["key_prefix: team", "key: other"])
+def test_a_project_that_changes_our_keys_is_refused(
+    project: Path, tree: Callable[[], dg.Definitions], changed: str
+) -> None:
+    pipeline = _component(project, "words", PIPELINE)
+    text = REGROUPED.replace("group_name: cats", changed)
+    (pipeline.parent / "defs.yaml").write_text(text)
+    with pytest.raises(Exception, match="words") as told:
+        tree()
+    assert "Extra inputs are not permitted" in str(told.value.__cause__)
 
 
 @pytest.mark.slow

@@ -9,8 +9,8 @@ import click
 
 from dataflow_dagster.cli.opening import Failed, config_option, resolved
 from dataflow_dagster.factory.partitions import shard_keys
-from dataflow_dagster.gallery.index import write_index
-from dataflow_dagster.gallery.page import FIRST_ROWS, page_path, write_page
+from dataflow_dagster.gallery.index import pages_of, write_index
+from dataflow_dagster.gallery.page import FIRST_ROWS, write_page
 from dataflow_dagster.ledger.shard import BrokenShardError
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RESULTS, Layout
@@ -48,12 +48,12 @@ def gallery(config: Path, shown: bool) -> None:
 
 def _written(pipeline: PipelineSpec) -> Path:
     layout, above = Layout(pipeline), pipeline.steps[-1].asset
-    if not mirrors.names(layout.stem(RESULTS)):
-        manifest = layout.shard(RESULTS).manifest()
-        if manifest is not None:
-            return write_page(pipeline, layout.shard(above), manifest)
-    elif mirrors.names(page_path(pipeline, "any").parent):
-        return write_index(pipeline)
+    keys = shard_keys(pipeline)
+    if pages_of(pipeline, keys):
+        return write_index(pipeline, keys)
+    manifest = None if pipeline.is_sharded else layout.shard(RESULTS).manifest()
+    if manifest is not None:
+        return write_page(pipeline, layout.shard(above), manifest)
     where = mirrors.address(layout.folder(RESULTS))
     raise Failed(f"{where} holds no results yet: run it first")
 

@@ -14,6 +14,7 @@ import dagster as dg
 from dataflow_dagster.cli.retrying import done_shards
 from dataflow_dagster.cli.watching import watched
 from dataflow_dagster.factory.executors import placed
+from dataflow_dagster.factory.keys import job_name
 from dataflow_dagster.factory.partitions import (
     add_partitions,
     range_tags,
@@ -21,7 +22,7 @@ from dataflow_dagster.factory.partitions import (
     shard_keys,
     stretches,
 )
-from dataflow_dagster.factory.pipeline import job_name, pipeline_definitions
+from dataflow_dagster.factory.pipeline import pipeline_definitions
 from dataflow_dagster.factory.processes import STEP_PROCESSES
 from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.schema.errors import PipelineError, Problem

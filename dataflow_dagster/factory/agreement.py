@@ -6,7 +6,8 @@ from pathlib import Path
 
 from dataflow_dagster.places import as_path, is_url
 from dataflow_dagster.schema.environment import with_variables
-from dataflow_dagster.schema.errors import PipelineError, Problem
+from dataflow_dagster.schema.errors import PipelineError
+from dataflow_dagster.schema.loading import problem_in
 from dataflow_dagster.schema.pipeline import PipelineSpec
 
 
@@ -37,4 +38,4 @@ def _place(folder: str) -> Path:
 
 
 def _clash(pipeline: PipelineSpec, key: str, message: str) -> PipelineError:
-    return PipelineError(pipeline.path, [Problem(None, None, key, message)])
+    return PipelineError(pipeline.path, [problem_in(pipeline.path, key, message)])

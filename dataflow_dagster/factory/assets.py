@@ -10,6 +10,7 @@ from dataflow_dagster.factory.automation import condition_of
 from dataflow_dagster.factory.checks import AssetChecks
 from dataflow_dagster.factory.description import code_reference, described, kinds
 from dataflow_dagster.factory.executors import NODE_LOST
+from dataflow_dagster.factory.keys import asset_key
 from dataflow_dagster.factory.partitions import backfill_policy, partitions_of
 from dataflow_dagster.factory.running import Materialization, RunOptions
 from dataflow_dagster.factory.versions import code_versions
@@ -48,10 +49,6 @@ class PipelineAssets:
                 above = step.asset
             return [*assets, self._results(above)]
 
-    def key(self, asset: str) -> dg.AssetKey:
-        """``<pipeline>/<asset>``."""
-        return dg.AssetKey([self._pipeline.name, asset])
-
     def _raw_meta(self) -> dg.AssetsDefinition:
         return self._asset(RAW_META, raw_meta_writer, above=None)
 
@@ -80,12 +77,12 @@ class PipelineAssets:
         above: str | None,
         step: StepSpec | None = None,
     ) -> dg.AssetsDefinition:
-        pipeline, key = self._pipeline, self.key(name)
+        pipeline, key = self._pipeline, asset_key(self._pipeline, name)
         resources = Resources() if step is None else step.resources
         io_key = io_manager_key(pipeline.format, "text" if step is None else step.config.writes)
         decorate = dg.asset(
             key=key,
-            ins={} if above is None else {"rows": dg.AssetIn(key=self.key(above))},
+            ins={} if above is None else {"rows": dg.AssetIn(key=asset_key(pipeline, above))},
             description=described(pipeline, name),
             group_name=pipeline.name,
             io_manager_key=io_key,

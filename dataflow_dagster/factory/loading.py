@@ -9,6 +9,7 @@ from typing import Final
 import dagster as dg
 
 from dataflow_dagster.factory.agreement import clashing_folders
+from dataflow_dagster.factory.broken import broken_sensor
 from dataflow_dagster.factory.executors import location_executor, placed
 from dataflow_dagster.factory.pipeline import pipeline_definitions
 from dataflow_dagster.schema.errors import PipelineError
@@ -55,7 +56,8 @@ def definitions_of(pipeline: PipelineSpec, environ: Mapping[str, str]) -> dg.Def
 def merged_definitions(files: Iterable[Path], environ: Mapping[str, str]) -> dg.Definitions:
     """Definitions of all pipelines that can be used; a broken one takes no other down.
 
-    It is logged, and told in the definitions' metadata under ``broken_pipelines``.
+    It is logged, stands in the UI as a sensor that fails, and is told in the definitions' metadata
+    under ``broken_pipelines``.
 
     Raises:
         dagster.DagsterInvalidDefinitionError: All that is wrong with the broken ones, where it was
@@ -63,6 +65,7 @@ def merged_definitions(files: Iterable[Path], environ: Mapping[str, str]) -> dg.
     """
     loaded: list[PipelineSpec] = []
     broken: dict[str, str] = {}
+    sensors: list[dg.SensorDefinition] = []
     for file in files:
         try:
             pipeline = placed(load_pipeline(file), environ)
@@ -70,12 +73,14 @@ def merged_definitions(files: Iterable[Path], environ: Mapping[str, str]) -> dg.
         except PipelineError as error:
             tell_broken(error)
             broken[str(file)] = str(error)
+            sensors.append(broken_sensor(file, error))
         else:
             loaded.append(pipeline)
     if broken and is_validation(environ):
         raise dg.DagsterInvalidDefinitionError("\n".join(broken.values()))
     metadata = {"broken_pipelines": broken} if broken else {}
-    told = dg.Definitions(metadata=metadata, executor=location_executor(loaded))
+    executor = location_executor(loaded)
+    told = dg.Definitions(metadata=metadata, executor=executor, sensors=sensors)
     return dg.Definitions.merge(told, *(definitions_of(pipeline, environ) for pipeline in loaded))
 
 

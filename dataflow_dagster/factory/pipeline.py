@@ -5,6 +5,7 @@ import dagster as dg
 from dataflow_dagster.factory.assets import PipelineAssets
 from dataflow_dagster.factory.automation import automation_sensor, schedule_of
 from dataflow_dagster.factory.executors import job_executor
+from dataflow_dagster.factory.keys import job_name, selection_of
 from dataflow_dagster.factory.registration import register_job
 from dataflow_dagster.factory.watching import watch_sensor
 from dataflow_dagster.io_managers.files import IO_MANAGERS
@@ -18,7 +19,7 @@ def pipeline_definitions(pipeline: PipelineSpec) -> dg.Definitions:
     """
     job = dg.define_asset_job(
         job_name(pipeline),
-        selection=dg.AssetSelection.groups(pipeline.name),
+        selection=selection_of(pipeline),
         description=f"All assets of {pipeline.path}",
         executor_def=job_executor(pipeline),
     )
@@ -31,8 +32,3 @@ def pipeline_definitions(pipeline: PipelineSpec) -> dg.Definitions:
         sensors=[*sensors, *conditions],
         resources=IO_MANAGERS,
     )
-
-
-def job_name(pipeline: PipelineSpec) -> str:
-    """``<name>_pipeline``."""
-    return f"{pipeline.name}_pipeline"

@@ -18,6 +18,7 @@ from dataflow_dagster.engines.errors import (
     UnfitSettingError,
 )
 from dataflow_dagster.factory.checks import AssetChecks
+from dataflow_dagster.factory.liveness import note_process
 from dataflow_dagster.factory.metadata import Story
 from dataflow_dagster.factory.missed import Missed
 from dataflow_dagster.factory.recording import TOLD, Record
@@ -102,6 +103,7 @@ class Materialization:
         Raises:
             dagster.Failure: In place of an error whose message says all.
         """
+        note_process(context)
         report = StepReport(context, self.asset)
         try:
             ready = self.pipeline.with_environment(os.environ)

@@ -1,6 +1,7 @@
 """A few of a shard's rows, as a person looks at them."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -31,10 +32,12 @@ from dataflow_dagster.stores import mirrors
 
 LOOKED_AT = 200
 SAMPLE_ROWS = 8
-MOST_BYTES = 36_000
-"""Of an unpartitioned asset's thumbnails; an event has 64 kB in all."""
-MOST_BYTES_OF_A_PARTITION = 9_000
+MOST_BYTES = {"pictures": 36_000, "rows": 10_000, "schema": 6_000}
+"""Of an unpartitioned asset's tables; an event has 64 kB in all."""
+MOST_BYTES_OF_A_PARTITION = {"pictures": 9_000, "rows": 5_000, "schema": 3_000}
 """Of a partition's: the log keeps them for each, and there may be thousands."""
+_COLUMN_BYTES = 150
+"""Of a column in a schema, beside its name and description, as Dagster stores it."""
 
 _OURS = {
     ID: "identifies the row",
@@ -75,18 +78,35 @@ class Samples:
         self._step = next((step for step in pipeline.steps if step.asset == asset), None)
         config = None if self._step is None else self._step.config
         self._media = set(_SOURCES) if config is None else {config.reads, config.writes}
+        self._room = MOST_BYTES if shard.key is None else MOST_BYTES_OF_A_PARTITION
 
     def metadata(self) -> dict[str, Any]:
-        """The columns, a table of rows, and one of pictures and clips where the asset has any."""
+        """The columns, a table of rows, and one of pictures and clips where the asset has any.
+
+        Of wide rows those columns that the pipeline reads and writes, and as many others as fit.
+        """
+        first = self._own_columns()
+        columns = schema(self._rows, first, self._room["schema"])
+        of_rows = rows_table(self._rows[:SAMPLE_ROWS], first, self._room["rows"])
         shown: dict[str, Any] = {
-            "dagster/column_schema": _schema(self._rows),
-            "rows": dg.MetadataValue.md(rows_table(self._rows[:SAMPLE_ROWS])),
+            "dagster/column_schema": columns,
+            "rows": dg.MetadataValue.md(of_rows),
         }
+        every = {column for row in self._rows for column in row}
+        if len(columns.columns) < len(every):
+            shown["columns"] = f"{len(every):,}, of which the schema shows {len(columns.columns)}"
         with strips() as clips:
             pictures = self._pictures_table(clips)
         if pictures is not None:
             shown["pictures"] = dg.MetadataValue.md(pictures)
         return shown
+
+    def _own_columns(self) -> list[str]:
+        """What the pipeline reads and writes: shown of the widest rows too."""
+        of = self._pipeline
+        named = (of.id_key or "id", of.text_key, of.image_key, of.video_key)
+        answers = (step.output_key for step in of.steps if step.output_key is not None)
+        return [*_OURS, *named, *answers]
 
     def _pictures_table(self, clips: Previews) -> str | None:
         """Rows of thumbnails and texts, as many as fit."""
@@ -94,7 +114,7 @@ class Samples:
         told = [cells for row in good if (cells := self._cells(row))][:SAMPLE_ROWS]
         heads = list(dict.fromkeys(head for cells in told for head in cells))
         lines = [line([cell(head) for head in heads]), line(["---"] * len(heads))]
-        room = MOST_BYTES if self._shard.key is None else MOST_BYTES_OF_A_PARTITION
+        room = self._room["pictures"]
         for cells in told:
             made = line([_shown(cells.get(head), clips) for head in heads])
             room -= len(made)
@@ -139,26 +159,59 @@ class Samples:
         return cells
 
 
-def rows_table(rows: Sequence[Row]) -> str:
-    """Rows as a markdown table of their plain columns."""
+def rows_table(
+    rows: Sequence[Row], first: Sequence[str] = (), most_bytes: int = MOST_BYTES["rows"]
+) -> str:
+    """Rows as a markdown table of their plain columns.
+
+    Args:
+        rows: A few.
+        first: Columns that are shown before others where not all fit.
+        most_bytes: Of the table as it is stored; one column is always shown.
+    """
     columns = list(dict.fromkeys(column for row in rows for column in row if _is_plain(column)))
     if not columns:
         return "no rows"
-    return table(columns, [[row.get(column) for column in columns] for row in rows])
+    sizes = {
+        column: sum(_size(cell(value)) for value in (column, *(row.get(column) for row in rows)))
+        for column in columns
+    }
+    shown = _fitting(sizes, first, most_bytes) or columns[:1]
+    told = table(shown, [[row.get(column) for column in shown] for row in rows])
+    left = len(columns) - len(shown)
+    return f"{told}\n\n{left:,} more columns are not shown" if left else told
 
 
-def _schema(rows: Sequence[Row]) -> dg.TableSchema:
-    """Columns and their types, as the first rows have them."""
+def schema(rows: Sequence[Row], first: Sequence[str], most_bytes: int) -> dg.TableSchema:
+    """Columns and their types, as the first rows have them; as many as fit."""
     types: dict[str, set[str]] = {}
     for row in rows:
         for column, value in row.items():
             types.setdefault(column, set()).update(_type(value))
+    sizes = {name: _size(name) + _size(_OURS.get(name, "")) + _COLUMN_BYTES for name in types}
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(name, " or ".join(sorted(kinds)) or "null", description=_OURS.get(name))
-            for name, kinds in types.items()
+            dg.TableColumn(
+                name, " or ".join(sorted(types[name])) or "null", description=_OURS.get(name)
+            )
+            for name in _fitting(sizes, first, most_bytes)
         ]
     )
+
+
+def _fitting(sizes: Mapping[str, int], first: Sequence[str], most_bytes: int) -> list[str]:
+    """Columns that fit together, those of `first` before others, in the order of `sizes`."""
+    fitting: set[str] = set()
+    for column in sorted(sizes, key=lambda name: name not in first):
+        if sizes[column] <= most_bytes:
+            fitting.add(column)
+            most_bytes -= sizes[column]
+    return [column for column in sizes if column in fitting]
+
+
+def _size(text: str) -> int:
+    """Bytes of a text as an event holds it: what is not ASCII is escaped."""
+    return len(json.dumps(text)) + 2
 
 
 def _type(value: Any) -> Iterator[str]:

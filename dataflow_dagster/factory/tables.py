@@ -29,4 +29,4 @@ def escaped(text: str) -> str:
     return "".join(f"\\{sign}" if sign in _MARKS else sign for sign in text)
 
 
-_MARKS = frozenset("\\|`*_[]<>~")
+_MARKS = frozenset("\\|`*_[]<>~&")

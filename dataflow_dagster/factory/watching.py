@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import dagster as dg
@@ -11,6 +11,8 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition as AssetJob,  # what define_asset_job gives has no public name
 )
 
+from dataflow_dagster.factory.liveness import ENDED, runs_at_work
+from dataflow_dagster.factory.memory import Memory, recall, remember
 from dataflow_dagster.factory.partitions import (
     RANGE_START,
     add_partitions,
@@ -19,9 +21,10 @@ from dataflow_dagster.factory.partitions import (
     stretches,
 )
 from dataflow_dagster.formats.format import InputError
-from dataflow_dagster.rows import decode, encode, fingerprint
+from dataflow_dagster.rows import fingerprint
 from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster.schema.pipeline import PipelineSpec
+from dataflow_dagster.shards.catalogue import Catalogue
 from dataflow_dagster.steps.file_input import (
     catalogue_of,
     drop_files,
@@ -38,26 +41,6 @@ OLD_S: Final = 3600.0
 Stamps = Mapping[str, str]
 
 
-@dataclass(slots=True)
-class Memory:
-    """What one look leaves to the next: the sensor's cursor.
-
-    Attributes:
-        pending: Files that were new or changed, as they looked.
-        asked: The runs that were begun: the first and last shard of each; none of an input
-            without shards.
-        id: What all these runs are tagged with; empty: none are at work.
-        given: How the files looked that they were begun for.
-        done: How the input looked that was run last, of an input that is no shards of files.
-    """
-
-    pending: dict[str, str] = field(default_factory=dict[str, str])
-    asked: list[list[str]] = field(default_factory=list[list[str]])
-    id: str = ""
-    given: dict[str, str] = field(default_factory=dict[str, str])
-    done: str = ""
-
-
 def watch_sensor(pipeline: PipelineSpec, job: AssetJob) -> dg.SensorDefinition:
     """``<name>_watch``: on, since the YAML asks for it."""
 
@@ -69,19 +52,24 @@ def watch_sensor(pipeline: PipelineSpec, job: AssetJob) -> dg.SensorDefinition:
         description=f"Runs new and changed files at {pipeline.meta_path}",
     )
     def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        memory = Memory(**decode(context.cursor)) if context.cursor else Memory()
         try:
-            look = _Look(pipeline, context.instance, memory)
-            runs, said = look.decide()
+            catalogue = _catalogue(pipeline)
+            memory = recall(context.cursor, catalogue)
+            runs, said = _Look(pipeline, context.instance, memory).decide()
+            cursor = remember(memory, catalogue)
         except (InputError, PipelineError) as error:
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         return dg.SensorResult(
-            run_requests=runs,
-            skip_reason=None if runs else dg.SkipReason(said),
-            cursor=encode(asdict(memory)).decode(),
+            run_requests=runs, skip_reason=None if runs else dg.SkipReason(said), cursor=cursor
         )
 
     return watch
+
+
+def _catalogue(pipeline: PipelineSpec) -> Catalogue | None:
+    if pipeline.files_per_shard is None:
+        return None
+    return catalogue_of(pipeline.with_environment(os.environ))
 
 
 class _Look:
@@ -102,11 +90,15 @@ class _Look:
     def decide(self) -> tuple[list[dg.RunRequest], str]:
         """The runs to begin, and what to say where there are none."""
         settled = self._settled()
+        at_work = runs_at_work(self._pipeline, self._instance)
+        others = [run for run in at_work if not self._is_own(run)]
         if self._memory.id:
-            runs, at_work = self._unfinished()
-            if runs or at_work:
-                return runs, f"{at_work} runs are at work"
+            runs, own = self._unfinished({run.run_id for run in at_work})
+            if runs or own:
+                return (runs, f"{own} runs are at work") if not others else ([], _waits(others))
             self._finish()
+        if others:
+            return [], _waits(others)
         known = self._known()
         fresh = {name: stamp for name, stamp in settled.items() if known.get(name) != stamp}
         if not fresh:
@@ -126,7 +118,8 @@ class _Look:
             else:
                 self._memory.pending[name] = stamp
         if self._pipeline.files_per_shard is not None:
-            register_files(self._ready, [name for name in settled if name not in known])
+            if new := [name for name in settled if name not in known]:
+                register_files(self._ready, new)
             add_partitions(self._pipeline, self._instance)
         self._memory.pending.update(settled)  # still new in the next look where runs are at work
         return settled
@@ -161,23 +154,24 @@ class _Look:
         tags = {WATCH_TAG: self._memory.id, **(range_tags(run) if run else {})}
         return dg.RunRequest(run_key=f"{self._memory.id}:{':'.join(run)}:{attempt}", tags=tags)
 
-    def _unfinished(self) -> tuple[list[dg.RunRequest], int]:
-        """Failed runs to begin again, and how many are at work."""
-        begun: dict[str, list[dg.DagsterRunStatus]] = {}
+    def _unfinished(self, at_work: AbstractSet[str]) -> tuple[list[dg.RunRequest], int]:
+        """Failed runs to begin again, and how many are among those `at_work`."""
+        begun: dict[str, list[dg.DagsterRun]] = {}
         tagged = dg.RunsFilter(tags={WATCH_TAG: self._memory.id})
         for run in self._instance.get_runs(tagged):  # the newest first
-            begun.setdefault(run.tags.get(RANGE_START, ""), []).append(run.status)
+            begun.setdefault(run.tags.get(RANGE_START, ""), []).append(run)
         again: list[dg.RunRequest] = []
-        at_work = 0
-        for run in self._memory.asked:
-            statuses = begun.get(run[0] if run else "", [])
-            if not statuses or (
-                statuses[0] == dg.DagsterRunStatus.FAILURE and len(statuses) < ATTEMPTS
-            ):
-                again.append(self._request(run, len(statuses)))
-            elif statuses[0] not in ENDED:
-                at_work += 1
-        return again, at_work
+        own = 0
+        for asked in self._memory.asked:
+            runs = begun.get(asked[0] if asked else "", [])
+            if runs and runs[0].run_id in at_work:
+                own += 1
+            elif not runs or (_has_failed(runs[0]) and len(runs) < ATTEMPTS):
+                again.append(self._request(asked, len(runs)))
+        return again, own
+
+    def _is_own(self, run: dg.DagsterRun) -> bool:
+        return bool(self._memory.id) and run.tags.get(WATCH_TAG) == self._memory.id
 
     def _finish(self) -> None:
         """The files were run, or given up: until they change they are done."""
@@ -188,9 +182,13 @@ class _Look:
         self._memory.asked, self._memory.id, self._memory.given = [], "", {}
 
 
-ENDED: Final = frozenset(
-    {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
-)
+def _has_failed(run: dg.DagsterRun) -> bool:
+    """Or died without a word, which Dagster shows as started for good."""
+    return run.status == dg.DagsterRunStatus.FAILURE or run.status not in ENDED
+
+
+def _waits(others: Sequence[dg.DagsterRun]) -> str:
+    return f"{len(others)} other runs are at work on these assets"
 
 
 def _is_old(stamp: str) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataflow_dagster.engines.guard import guarded
-from dataflow_dagster.factory.partitions import place_of
+from dataflow_dagster.factory.partitions import place_of, shard_keys
 from dataflow_dagster.factory.processes import step_parent
 from dataflow_dagster.factory.reporting import StepReport
 from dataflow_dagster.gallery.index import write_index
@@ -181,4 +181,4 @@ def results_writer(job: Job) -> Generator[WriteShard]:
         yield write
     finally:
         if job.keys != [None]:
-            write_index(job.pipeline)
+            write_index(job.pipeline, shard_keys(job.pipeline))

@@ -1,5 +1,6 @@
 """The page over all shards' pages."""
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -12,17 +13,18 @@ from dataflow_dagster.steps.layout import RESULTS, Layout
 from dataflow_dagster.stores import mirrors
 
 
-def write_index(pipeline: PipelineSpec) -> Path:
+def write_index(pipeline: PipelineSpec, keys: Sequence[str]) -> Path:
     """Write ``<save_folder>/gallery.html`` over the pages of shards that are there.
 
     Args:
         pipeline: A sharded one, with its environment resolved.
+        keys: Its shards, in order; pages of another split stay away.
     """
     path = page_path(pipeline, None)
     layout = Layout(pipeline)
     tallies: dict[Path, Tally] = {}
     mirrors.look(layout.stem(RESULTS))
-    for page in _pages(pipeline):
+    for page in pages_of(pipeline, keys):
         manifest = layout.shard(RESULTS, page.stem).manifest()
         if manifest is not None:
             tallies[page] = manifest.tally
@@ -43,9 +45,11 @@ def write_index(pipeline: PipelineSpec) -> Path:
     return path
 
 
-def _pages(pipeline: PipelineSpec) -> list[Path]:
+def pages_of(pipeline: PipelineSpec, keys: Sequence[str]) -> list[Path]:
+    """The pages of these shards that are there, in order."""
     folder = page_path(pipeline, "any").parent
-    return [folder / name for name in sorted(mirrors.names(folder)) if name.endswith(".html")]
+    there = set(mirrors.names(folder))
+    return [folder / f"{key}.html" for key in keys if f"{key}.html" in there]
 
 
 def _line(page: Path, tally: Tally, folder: Path) -> str:

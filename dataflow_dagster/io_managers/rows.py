@@ -3,7 +3,8 @@
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Union, cast, get_args, get_origin
 
 from dataflow_dagster.formats.parquet import Parquet
 from dataflow_dagster.formats.parquet_values import rows_of as batch_rows
@@ -36,12 +37,13 @@ def load_as(wanted: Any, shards: list[Shard]) -> Any:
     Args:
         wanted: ``Shards``, ``Shard`` (one partition), ``pa.Table``, ``pd.DataFrame``,
             ``list[dict]`` (partitions one after the other), or a ``dict`` of one of these by
-            partition key. Without an annotation: ``list[dict]``.
+            partition key, each also as ``| None``. Without an annotation: ``list[dict]``.
         shards: In partition order.
 
     Raises:
         TypeError: The annotation is none of these.
     """
+    wanted = _without_none(wanted)
     if wanted is Shards:
         return Shards(shards)
     if get_origin(wanted) is dict and get_args(wanted)[0] is str:
@@ -80,6 +82,14 @@ def rows_of(value: Any) -> Iterator[Row]:
         f"a {type(value).__name__} cannot be written as rows: return a pa.Table, a pd.DataFrame"
         " or a list of dicts"
     )
+
+
+def _without_none(wanted: Any) -> Any:
+    """``X`` for ``X | None`` and ``Optional[X]``."""
+    if get_origin(wanted) not in (Union, UnionType):
+        return wanted
+    rest = [kind for kind in get_args(wanted) if kind is not type(None)]
+    return rest[0] if len(rest) == 1 else wanted
 
 
 def _only(shards: list[Shard]) -> Shard:

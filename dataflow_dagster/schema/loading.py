@@ -80,6 +80,18 @@ def _parsed(document: Document) -> PipelineSpec:
     return spec.model_copy(update={"references": tuple(used)})
 
 
+def problem_in(path: Path, key: str, message: str) -> Problem:
+    """A problem with a key of a file that was loaded, at its line; with the file, if it says none.
+
+    Raises:
+        PipelineError: The file has changed meanwhile, and cannot be read any more.
+    """
+    document = read_document(_text(path), path)
+    if (key,) in document.places:
+        return document.problem((key,), message)
+    return Problem(None, None, key, message)
+
+
 def _spec(
     keys: PipelineKeys, named: Sequence[Configured | None], findings: Findings
 ) -> PipelineSpec | None:

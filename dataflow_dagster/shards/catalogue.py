@@ -19,6 +19,7 @@ CREATE TABLE IF NOT EXISTS files
     (name BLOB PRIMARY KEY, shard INTEGER NOT NULL, stamp TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS files_by_shard ON files (shard);
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS memory (id INTEGER PRIMARY KEY, value BLOB NOT NULL);
 """
 _LONGEST_STEM: Final = 40
 
@@ -145,6 +146,18 @@ class Catalogue:
         with self._changing() as base:
             given = [(stamp, _blob(name)) for name, stamp in stamps.items()]
             base.executemany("UPDATE files SET stamp = ? WHERE name = ?", given)
+
+    def memory(self) -> bytes:
+        """What `remember` was told last; empty where it never was."""
+        if not self._is_there():
+            return b""
+        with self._base.connected() as base:
+            return next((value for (value,) in base.execute("SELECT value FROM memory")), b"")
+
+    def remember(self, memory: bytes) -> None:
+        """Keep what a look at the files leaves to the next."""
+        with self._changing() as base:
+            base.execute("INSERT OR REPLACE INTO memory VALUES (0, ?)", (memory,))
 
     def keys_of(self, names: Iterable[str]) -> list[str]:
         """The keys of the shards that these files are in, in order."""

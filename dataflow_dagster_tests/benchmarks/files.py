@@ -1,8 +1,9 @@
 """``python -m dataflow_dagster_tests.benchmarks.files [FILES]``: what a folder of many files costs.
 
 10,000 files (or so many as are asked for) of 20 rows, each a shard: registering them, the first
-index of all, the same again, and one listing with stamps as the sensor of ``watch`` makes it.
-Beside them a bare loop that reads the same rows by orjson. Aim: the first index in less than 15 s.
+index of all, the same again, and looks of the sensor of ``watch``: one that sees all files new, one
+that begins runs, one while they are at work. Beside them a bare loop that reads the same rows by
+orjson. Aims: the first index in less than 15 s, each look in less than 30 s (Dagster gives it 60).
 """
 
 import sys
@@ -11,18 +12,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import dagster as dg
 import orjson
 import yaml
 
 from dataflow_dagster import registry
+from dataflow_dagster.factory.pipeline import pipeline_definitions
 from dataflow_dagster.schema.loading import parse_pipeline
 from dataflow_dagster.schema.pipeline import PipelineSpec
-from dataflow_dagster.steps.file_input import file_keys, file_shards, list_input, register_files
+from dataflow_dagster.steps.file_input import file_keys, file_shards, register_files
 from dataflow_dagster_tests.benchmarks.ledger import Echo
 
 FILES = 10_000
 ROWS = 20
 AIM_S = 15
+LOOK_AIM_S = 30
 
 
 def write_files(folder: Path, files: int) -> None:
@@ -50,11 +54,20 @@ def index(pipeline: PipelineSpec) -> None:
             shards.index(key)
 
 
-def look(pipeline: PipelineSpec) -> None:
-    """Names and stamps of all files."""
-    listing = list_input(pipeline)
-    for name in listing.names:
-        listing.stamp(name)
+class Looks:
+    """The sensor, looked through as the daemon does."""
+
+    def __init__(self, pipeline: PipelineSpec, instance: dg.DagsterInstance) -> None:
+        self._repository = pipeline_definitions(pipeline).get_repository_def()
+        self._instance = instance
+        self._cursor: str | None = None
+
+    def look(self) -> None:
+        context = dg.build_sensor_context(
+            self._instance, cursor=self._cursor, repository_def=self._repository
+        )
+        told = self._repository.get_sensor_def("bench_watch").evaluate_tick(context)
+        self._cursor = told.cursor
 
 
 def tell(what: str, work: Callable[[], object]) -> None:
@@ -79,6 +92,7 @@ def main() -> None:
             "base_folder": str(folder / "base"),
             "save_folder": str(folder / "out"),
             "files_per_shard": 1,
+            "watch": 60,
             "steps": [{"type": "Bench", "name": "Echo"}],
         }
         pipeline = parse_pipeline(yaml.safe_dump(said), folder / "bench.yaml")
@@ -86,8 +100,13 @@ def main() -> None:
         tell("register", lambda: register_files(pipeline))
         tell("first index", lambda: index(pipeline))
         tell("index again", lambda: index(pipeline))
-        tell("listing, stamps", lambda: look(pipeline))
-        sys.stdout.write(f"aim: the first index of {FILES:,} files in less than {AIM_S} s\n")
+        (folder / "home").mkdir()
+        with dg.DagsterInstance.local_temp(str(folder / "home")) as instance:
+            looks = Looks(pipeline, instance)
+            for said in ("first look", "look that begins", "look at work"):
+                tell(said, looks.look)
+        sys.stdout.write(f"aims, of {FILES:,} files: the first index in less than {AIM_S} s,\n")
+        sys.stdout.write(f"each look in less than {LOOK_AIM_S} s\n")
 
 
 if __name__ == "__main__":

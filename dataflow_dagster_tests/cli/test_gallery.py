@@ -41,3 +41,24 @@ def test_a_pipeline_that_never_ran_is_told_so(tmp_path: Path) -> None:
     told = CliRunner().invoke(main, ["gallery", "--config", str(of.path), "--no-open"])
     assert told.exit_code == 1
     assert "holds no results yet: run it first" in told.output
+
+
+def test_the_page_is_that_of_the_yaml_as_it_is_now(tmp_path: Path) -> None:
+    def told(**keys: int) -> str:
+        of = pipeline(tmp_path, [SHOUT], **keys)
+        assert materialize(of, shards=(0, 1) if keys else None).success
+        done = CliRunner().invoke(main, ["gallery", "--config", str(of.path), "--no-open"])
+        assert done.exit_code == 0, done.output
+        return (tmp_path / "demo/out/gallery.html").read_text()
+
+    assert "2 shards, 4 rows" in told(shards=2)
+    assert "shards, " not in told()
+    assert "2 shards, 4 rows" in told(shards=2)
+
+
+def test_a_split_that_never_ran_is_told_so_although_another_did(tmp_path: Path) -> None:
+    assert materialize(pipeline(tmp_path, [SHOUT], shards=2), shards=(0, 1)).success
+    for keys in ({"shards": 3}, {}):
+        of = pipeline(tmp_path, [SHOUT], **keys)
+        told = CliRunner().invoke(main, ["gallery", "--config", str(of.path), "--no-open"])
+        assert (told.exit_code, "holds no results yet" in told.output) == (1, True)

@@ -54,6 +54,22 @@ def test_the_chinese_readme_has_the_same_code() -> None:
     assert fences(CHINESE) == fences(ROOT / "README.md")
 
 
+def _codes(page: Path) -> list[list[list[list[str]]]]:
+    """What stands between backticks, by table, line and cell."""
+    tables = re.findall(r"(?:^\|.*\n)+", prose(page), flags=re.MULTILINE)
+    return [
+        [
+            [sorted(re.findall(r"`(.*?)`", cell)) for cell in line.strip("| ").split("|")]
+            for line in table.splitlines()
+        ]
+        for table in tables
+    ]
+
+
+def test_the_chinese_readmes_tables_have_the_same_lines_and_code() -> None:
+    assert _codes(CHINESE) == _codes(ROOT / "README.md")
+
+
 def test_both_readmes_lead_to_each_other() -> None:
     assert "docs/README.zh-CN.md" in LINK.findall(prose(ROOT / "README.md"))
     assert "../README.md" in LINK.findall(prose(CHINESE))

@@ -5,6 +5,7 @@ import pytest
 
 from dataflow_dagster.factory.agreement import clashing_folders
 from dataflow_dagster.schema.errors import PipelineError
+from dataflow_dagster.schema.loading import load_pipeline
 from dataflow_dagster_tests.toys.pipelines import SHOUT, pipeline
 
 pytestmark = pytest.mark.usefixtures("toys")
@@ -28,9 +29,18 @@ def test_two_pipelines_of_one_name_are_told_by_both_files(tmp_path: Path) -> Non
     with pytest.raises(PipelineError) as raised:
         clashing_folders(pipeline(tmp_path / "more", [SHOUT], name="first"), [first])
     assert str(raised.value) == (
-        f"{tmp_path}/more/first.yaml: name: 'first' is the name of {tmp_path}/first.yaml too;"
+        f"{tmp_path}/more/first.yaml:1: name: 'first' is the name of {tmp_path}/first.yaml too;"
         " give one of them another by 'name:'"
     )
+
+
+def test_a_name_that_no_line_gives_is_that_of_the_file(tmp_path: Path) -> None:
+    first = pipeline(tmp_path, [SHOUT], name="first")
+    (tmp_path / "more").mkdir()
+    unnamed = tmp_path / "more/first.yaml"
+    unnamed.write_text(first.path.read_text().replace("name: first\n", ""))
+    with pytest.raises(PipelineError, match=r"more/first\.yaml: name: 'first' is the name of"):
+        clashing_folders(load_pipeline(unnamed), [first])
 
 
 @pytest.mark.parametrize("key", ["base_folder", "save_folder"])
@@ -38,6 +48,9 @@ def test_two_pipelines_of_one_name_are_told_by_both_files(tmp_path: Path) -> Non
 def test_a_folder_that_another_writes_is_refused(tmp_path: Path, key: str, theirs: str) -> None:
     spelled = f"{tmp_path}/x/../first/{theirs}/"
     said = _said(tmp_path, **{key: spelled})
+    lines = (tmp_path / "second.yaml").read_text().splitlines()
+    line = next(at for at, text in enumerate(lines, 1) if text.startswith(key))
+    assert said.startswith(f"{tmp_path}/second.yaml:{line}: {key}: ")
     assert f"{key}: '{spelled}' is written by {tmp_path}/first.yaml too; give each" in said
 
 

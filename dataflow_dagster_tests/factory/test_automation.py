@@ -66,6 +66,53 @@ def test_a_schedule_begins_nothing_while_an_earlier_run_of_it_is_at_work(
         assert _due(of, instance) == due
 
 
+@pytest.mark.parametrize(
+    ("job", "assets", "due"),
+    [
+        ("demo_pipeline", None, []),
+        ("__ASSET_JOB", {"demo/results", "mine"}, []),
+        ("__ASSET_JOB", {"other/results"}, [{}]),
+        ("other_pipeline", None, [{}]),
+    ],
+)
+def test_a_schedule_sees_whatever_run_is_at_work_on_its_assets(
+    tmp_path: Path,
+    instance: dg.DagsterInstance,
+    job: str,
+    assets: set[str] | None,
+    due: list[dict[str, str]],
+) -> None:
+    of = pipeline(tmp_path, [SHOUT], schedule="@daily")
+    selection = assets and {dg.AssetKey.from_user_string(asset) for asset in assets}
+    status = dg.DagsterRunStatus.STARTED
+    instance.add_run(dg.DagsterRun(job, status=status, asset_selection=selection))
+    assert _due(of, instance) == due
+
+
+def test_a_schedule_takes_shards_of_files_again_where_the_yaml_has_changed(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    for name in "ab":
+        write_rows(tmp_path / f"in/{name}.jsonl", [{"id": name, "text": name}])
+    keys: dict[str, Any] = {
+        "meta_path": str(tmp_path / "in"),
+        "files_per_shard": 1,
+        "schedule": "@daily",
+    }
+    of = pipeline(tmp_path, [SHOUT], **keys)
+    register_shards(of, instance)
+    names = shard_keys(of)
+    assert materialize(of, instance=instance, keys=names).success
+    assert _due(of, instance) == []
+    edited = pipeline(tmp_path, [SHOUT], seed=9, **keys)
+    assert _due(edited, instance) == [range_tags(names)]
+    assert materialize(edited, instance=instance, partition_key=names[0]).success
+    assert _due(edited, instance) == [range_tags(names[1:])]
+    assert _due(pipeline(tmp_path, [SHOUT], max_failed=0.5, **keys), instance) == [
+        range_tags(names[:1])
+    ]
+
+
 def test_eager_assets_follow_what_lies_above_them(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
@@ -132,3 +179,39 @@ def test_what_was_asked_for_is_on_and_nothing_else_is_there(tmp_path: Path) -> N
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
     for key in repository.asset_graph.materializable_asset_keys:
         assert repository.asset_graph.get(key).automation_condition is not None
+
+
+def test_eager_assets_take_shards_of_files_that_come_later(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    write_rows(tmp_path / "in/a.jsonl", text_rows(1))
+    keys: dict[str, Any] = {"meta_path": str(tmp_path / "in"), "files_per_shard": 1}
+    of = pipeline(tmp_path, [SHOUT], automation="eager", **keys)
+    definitions = pipeline_definitions(of)
+    register_shards(of, instance)
+    first = dg.evaluate_automation_conditions(definitions, instance)
+    write_rows(tmp_path / "in/b.jsonl", text_rows(1))
+    register_shards(of, instance)
+    second = dg.evaluate_automation_conditions(definitions, instance, cursor=first.cursor)
+    for asset in ("raw_meta", "texts", "results"):
+        key = dg.AssetKey(["demo", asset])
+        assert second.get_requested_partitions(key) == {"00001-b"}
+
+
+def test_on_cron_asks_for_every_shard_of_files(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    for name in "ab":
+        write_rows(tmp_path / f"in/{name}.jsonl", text_rows(1))
+    keys: dict[str, Any] = {"meta_path": str(tmp_path / "in"), "files_per_shard": 1}
+    of = pipeline(tmp_path, [SHOUT], automation={"on_cron": "0 2 * * *"}, **keys)
+    register_shards(of, instance)
+    cursor, asked = None, list[int]()
+    for hour in (1, 3, 4):
+        at = datetime(2026, 1, 5, hour, tzinfo=UTC)
+        told = dg.evaluate_automation_conditions(
+            pipeline_definitions(of), instance, cursor=cursor, evaluation_time=at
+        )
+        cursor = told.cursor
+        asked.append(told.total_requested)
+    assert asked == [0, 3 * 2, 0]

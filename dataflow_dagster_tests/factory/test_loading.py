@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from dataflow_dagster import build_definitions
+from dataflow_dagster.factory.broken import BrokenPipelineError
 from dataflow_dagster.factory.loading import VALIDATION, merged_definitions
 from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster_tests.toys.pipelines import SHOUT, pipeline, with_config, write_pipeline
@@ -64,6 +65,22 @@ def test_a_broken_file_takes_no_other_down_and_is_told_twice(
     assert _broken(definitions)[str(bad)].startswith(f"{bad}:")
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert str(bad) in record.getMessage()
+
+
+def test_broken_files_of_one_name_are_sensors_that_fail_with_what_is_wrong(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "more").mkdir()
+    bad = [write_pipeline(folder, [SHOUT], stepz=1) for folder in (tmp_path, tmp_path / "more")]
+    repository = merged_definitions(bad, {}).get_repository_def()
+    sensors = sorted(repository.sensor_defs, key=lambda sensor: str(sensor.description))
+    assert len({sensor.name for sensor in sensors}) == 2
+    for file, sensor in zip(sorted(bad), sensors, strict=True):
+        assert sensor.name.startswith("demo_broken_")
+        assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+        assert f"{file}:4: stepz: " in str(sensor.description)
+        with pytest.raises(BrokenPipelineError, match=r"demo\.yaml:4: stepz: "):
+            sensor(dg.build_sensor_context())
 
 
 def test_a_check_of_the_definitions_fails_with_all_that_is_wrong(tmp_path: Path) -> None:

@@ -191,3 +191,31 @@ def test_shards_of_files_are_out_of_date_one_by_one(
     again = materialize(of, instance=instance, keys=keys, assets=["texts", "results"])
     assert _stale(of, instance) == set()
     assert told(again, "demo", "texts")["computed"] == 1
+
+
+def test_rows_in_another_format_or_folder_are_out_of_date_where_they_are_missing(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    of = pipeline(tmp_path, [SHOUT], rows=text_rows(4))
+    assert materialize(of, instance=instance).success
+    elsewhere = {key: str(tmp_path / "elsewhere") for key in ("base_folder", "save_folder")}
+    for changed, stale in (
+        ({"format": "parquet"}, {"raw_meta", "texts", "results"}),
+        ({"save_folder": elsewhere["save_folder"]}, {"results"}),
+        ({"base_folder": elsewhere["base_folder"]}, {"raw_meta", "texts"}),
+        ({"save_folder": f"{tmp_path}/demo/out/"}, set()),
+        ({"max_failed": 0.5}, set()),
+    ):
+        assert _stale(pipeline(tmp_path, [SHOUT], rows=text_rows(4), **changed), instance) == stale
+
+
+def test_another_format_is_made_of_the_answers_that_are_there(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    of = pipeline(tmp_path, [SHOUT], rows=text_rows(4))
+    assert materialize(of, instance=instance).success
+    of = pipeline(tmp_path, [SHOUT], rows=text_rows(4), format="parquet")
+    assert "texts" in _stale(of, instance)
+    again = materialize(of, instance=instance)
+    assert told(again, "demo", "texts")["reused"] == 4
+    assert _stale(of, instance) == set()

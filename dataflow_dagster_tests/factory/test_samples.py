@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pytest
+from dagster_shared.serdes import serialize_value
 from PIL import Image
 
 from dataflow_dagster.factory.samples import rows_table
@@ -157,3 +158,33 @@ def test_our_own_columns_stay_away_but_for_the_newest_text_and_picture() -> None
     row = {"id": 1, "dataflow_text": "t", "dataflow_image": "p", "dataflow_key": "k"}
     assert rows_table([row]).splitlines()[0] == "| id | dataflow\\_text | dataflow\\_image |"
     assert rows_table([]) == "no rows"
+
+
+@pytest.mark.parametrize("text", ["x", "\U0001f9ea", "|"])
+@pytest.mark.parametrize(("shards", "most"), [(None, 64_000), (1, 24_000)])
+def test_wide_rows_stay_small_in_the_log_and_say_what_was_left_out(
+    tmp_path: Path, shards: int | None, most: int, text: str
+) -> None:
+    wide = {f"column_{number:04d}": text * 200 for number in range(300)}
+    rows = [{**wide, "id": str(number), "text": "t"} for number in range(12)]
+    sharded = {} if shards is None else {"shards": shards}
+    of = pipeline(tmp_path, [SHOUT], rows=rows, **sharded)
+    result = materialize(of, partition_key="00000-of-00001" if sharded else None)
+    for event in result.get_asset_materialization_events():
+        assert len(serialize_value(event)) < most
+        (asset,) = event.materialization.asset_key.path[1:]
+        shown = told(result, "demo", asset)
+        head = shown["rows"].splitlines()[0]
+        assert "| id |" in head
+        assert "text" in head
+        assert shown["rows"].endswith(" more columns are not shown")
+        assert "of which the schema shows" in shown["columns"]
+        assert {"id", "text"} <= {column.name for column in shown["dagster/column_schema"].columns}
+
+
+def test_all_columns_of_usual_rows_are_shown(tmp_path: Path) -> None:
+    row = {f"column {number}": "a few words of text" for number in range(12)}
+    of = pipeline(tmp_path, [SHOUT], rows=[{**row, "text": "t"}] * 8)
+    shown = told(materialize(of), "demo", "results")
+    assert shown["rows"].splitlines()[0].count("column") == 12
+    assert "columns" not in shown

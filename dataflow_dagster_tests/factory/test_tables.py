@@ -14,6 +14,7 @@ from dataflow_dagster.factory.tables import table
         (None, ""),
         ("![](javascript:x)", "!\\[\\](javascript:x)"),
         ("<img src=x onerror=y>", "\\<img src=x onerror=y\\>"),
+        ("&lt;b&gt; & so", "\\&lt;b\\&gt; \\& so"),
         ("**bold** `code`", "\\*\\*bold\\*\\* \\`code\\`"),
         ("y" * 200, "y" * 119 + "…"),
     ],

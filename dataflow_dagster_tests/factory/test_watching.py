@@ -11,6 +11,8 @@ from dataflow_dagster.factory.partitions import range_tags
 from dataflow_dagster.factory.pipeline import pipeline_definitions
 from dataflow_dagster.factory.watching import ATTEMPTS
 from dataflow_dagster.schema.pipeline import PipelineSpec
+from dataflow_dagster.shards.files import Listing
+from dataflow_dagster.steps.file_input import catalogue_of
 from dataflow_dagster_tests.toys.pipelines import (
     SHOUT,
     pipeline,
@@ -27,6 +29,7 @@ class Watched:
     """A pipeline's sensor, looked through again and again as the daemon does."""
 
     def __init__(self, of: PipelineSpec, instance: dg.DagsterInstance) -> None:
+        self.pipeline = of
         self.definitions = pipeline_definitions(of)
         self.instance = instance
         self.cursor: str | None = None
@@ -143,6 +146,30 @@ def test_files_that_come_while_a_run_is_at_work_wait_for_the_next(
     assert range_tags(["00001-b", "00002-c"]).items() <= dict(request.tags).items()
 
 
+def test_a_sensor_waits_for_whatever_run_is_at_work_on_its_assets(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    _files(tmp_path, "a", "b")
+    watched = _watched(tmp_path, instance, shards_per_run=1)
+    scheduled = dg.DagsterRun("demo_pipeline", status=dg.DagsterRunStatus.STARTED)
+    instance.add_run(scheduled)
+    assert watched.settle() == []
+    assert watched.said == "1 other runs are at work on these assets"
+    instance.report_run_canceled(scheduled)
+    first, second = watched.look()
+    watched.begin(first, dg.DagsterRunStatus.SUCCESS)
+    watched.begin(second, dg.DagsterRunStatus.FAILURE)
+    by_hand = dg.DagsterRun(
+        "__ASSET_JOB",
+        status=dg.DagsterRunStatus.STARTED,
+        asset_selection=frozenset({dg.AssetKey(["demo", "texts"])}),
+    )
+    instance.add_run(by_hand)
+    assert watched.look() == []
+    instance.report_run_canceled(by_hand)
+    assert [request.tags for request in watched.look()] == [second.tags]
+
+
 def test_a_failed_run_is_begun_again_a_few_times_and_a_changed_file_begins_anew(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
@@ -227,3 +254,73 @@ def test_a_users_hook_and_status_sensor_work_on_a_run_of_the_job(
         ).for_run_failure()
     )
     assert heard == ["demo__raw_meta", "demo_pipeline"]
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> int:
+    """Files of long ago, too many to be written as one test's rows."""
+    (tmp_path / "in").mkdir()
+    for number in range(10_000):
+        path = tmp_path / f"in/shard-of-pictures-{number:06d}.jsonl"
+        path.write_bytes(b'{"id": 1}\n')
+    return 10_000
+
+
+def test_ten_thousand_files_leave_a_small_cursor_and_are_looked_at_once_each(
+    tmp_path: Path, instance: dg.DagsterInstance, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stamped: list[str] = []
+
+    def counted(listing: Listing, name: str) -> str:
+        stamped.append(name)
+        return stamp(listing, name)
+
+    stamp = Listing.stamp
+    monkeypatch.setattr(Listing, "stamp", counted)
+    watched = _watched(tmp_path, instance, shards_per_run=1)
+    assert watched.look() == []
+    assert len(watched.cursor or "") < 100
+    assert len(watched.look()) == many
+    watched.look()
+    assert len(watched.cursor or "") < 100
+    assert len(stamped) == 3 * many
+
+
+def test_a_cursor_of_an_earlier_version_is_understood(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    _files(tmp_path, "a", "b")
+    watched = _watched(tmp_path, instance)
+    (request,) = watched.settle()
+    watched.begin(request, dg.DagsterRunStatus.STARTED)
+    memory = catalogue_of(watched.pipeline).memory()
+    catalogue_of(watched.pipeline).remember(b"{}")
+    watched.cursor = memory.decode()
+    assert watched.look() == []
+    assert watched.said == "1 runs are at work"
+    assert catalogue_of(watched.pipeline).memory() == memory
+    assert len(watched.cursor or "") < 100
+
+
+def test_a_look_that_died_before_its_cursor_was_kept_asks_for_the_same_runs(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    _files(tmp_path, "a", "b")
+    watched = _watched(tmp_path, instance)
+    assert watched.look() == []
+    before = watched.cursor
+    (first,) = watched.look()
+    watched.cursor = before
+    (again,) = watched.look()
+    assert (again.run_key, again.tags) == (first.run_key, first.tags)
+
+
+def test_a_cursor_that_was_reset_begins_nothing_twice(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    _files(tmp_path, "a")
+    watched = _watched(tmp_path, instance)
+    assert watched.run(watched.settle()[0]).success
+    assert watched.look() == []
+    watched.cursor = None
+    assert watched.settle() == []

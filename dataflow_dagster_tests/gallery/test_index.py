@@ -37,3 +37,14 @@ def test_an_unchanged_index_stays(tmp_path: Path, instance: dg.DagsterInstance) 
     before = (tmp_path / "demo/out/gallery.html").stat().st_ino
     materialize(of, instance=instance, shards=(0, 1))
     assert (tmp_path / "demo/out/gallery.html").stat().st_ino == before
+
+
+def test_the_index_is_of_the_shards_that_the_yaml_names_now(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    index = tmp_path / "demo/out/gallery.html"
+    for parts in (3, 2):
+        of = pipeline(tmp_path, [SHOUT], rows=ROWS, shards=parts)
+        assert materialize(of, instance=instance, shards=(0, parts - 1)).success
+    assert "2 shards, 6 rows, 1 failed" in index.read_text()
+    assert "-of-00003" not in index.read_text()

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, Optional
 
 import pandas as pd
 import pyarrow as pa
@@ -37,3 +37,11 @@ def test_a_row_that_is_no_dict_is_shown() -> None:
 def test_other_annotations_are_refused_with_those_that_fit(wanted: Any) -> None:
     with pytest.raises(TypeError, match=r"annotate the input as Shard, Shards, pa\.Table"):
         load_as(wanted, [])
+
+
+@pytest.mark.parametrize("wanted", [pd.DataFrame | None, Optional[pd.DataFrame]])  # noqa: UP045  # as users write it
+def test_an_annotation_that_allows_none_is_that_without_it(wanted: Any) -> None:
+    assert isinstance(load_as(wanted, []), pd.DataFrame)
+    assert load_as(list[dict[str, Any]] | None, []) == []
+    with pytest.raises(TypeError, match="annotate the input as Shard"):
+        load_as(pd.DataFrame | pa.Table, [])
