@@ -1,13 +1,14 @@
 """A model step over its shards, with one engine for all of them."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from types import TracebackType
 
+from dataflow_dagster.engines.devices import AsTheyAre, Devices, Lease
 from dataflow_dagster.engines.replicas.session import Plan, Replicas
 from dataflow_dagster.engines.session import Engine, Request, Session, notes_of
 from dataflow_dagster.ledger.keys import Origin
@@ -39,6 +40,8 @@ class StepRun:
         retry_failed: Answer no other rows than those that failed in shards that are whole, here
             or above.
         progress: Is told of rows done.
+        devices: Leased before the first row is made ready for the engine.
+        is_retry: The step has failed in this run before.
 
     Attributes:
         fingerprint: Begins every row's key; equal settings of the model, equal fingerprint.
@@ -57,6 +60,8 @@ class StepRun:
         recompute: bool = False,
         retry_failed: bool = False,
         progress: Progress | None = None,
+        devices: Devices | None = None,
+        is_retry: bool = False,
     ) -> None:
         self.step = step
         self.recompute = recompute
@@ -73,7 +78,10 @@ class StepRun:
         self.origin = Origin(self.fingerprint, step.asset, self.shard_fingerprint)
         base_folder = Layout(pipeline).base_folder
         self.ledger = None if recompute else Ledger(base_folder, self.origin)
-        self._fetched = False
+        self._devices: Devices = devices or AsTheyAre()
+        self._is_retry = is_retry
+        self._held = ExitStack()
+        self._lease: Lease | None = None
         self._session: Session | None = None
         self._pool = ThreadPoolExecutor(SAVE_WORKERS, thread_name_prefix="save")
         self._preparer = Preparer(pipeline, step, self.inputs.given, self._fetcher)
@@ -87,16 +95,17 @@ class StepRun:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        try:
-            self._preparer.close()
-            self._stamps.close()
-            self._fetcher.close()
-            self._pool.shutdown(wait=True, cancel_futures=True)
-        finally:
-            if self.ledger is not None:
-                self.ledger.close()
-            if self._session is not None:
-                self._session.close()
+        with self._held:  # devices are let go last
+            try:
+                self._preparer.close()
+                self._stamps.close()
+                self._fetcher.close()
+                self._pool.shutdown(wait=True, cancel_futures=True)
+            finally:
+                if self.ledger is not None:
+                    self.ledger.close()
+                if self._session is not None:
+                    self._session.close()
 
     def answer_shard(self, source: Shard, target: Shard) -> Manifest:
         """Answer the rows of `source` into `target`, or find that they stand there already.
@@ -139,8 +148,8 @@ class StepRun:
         step = self.step
         if step.copies == 1 and step.stall_timeout_s is None:
             return step.config.open(engine)
-        devices = os.environ["CUDA_VISIBLE_DEVICES"].split(",") if step.resources.gpus else ()
-        plan = Plan(step.copies, devices, step.stall_timeout_s)
+        lease = self._lease or Lease()
+        plan = Plan(step.copies, lease, step.stall_timeout_s, is_retry=self._is_retry)
         return Replicas(partial(step.config.open, engine), plan, self.progress.say)
 
     def prepare(self, work: Iterator[Work]) -> Iterator[tuple[Work, Request | RowError]]:
@@ -148,11 +157,15 @@ class StepRun:
         return self._preparer.prepare(self._after_fetching(work))
 
     def _after_fetching(self, work: Iterator[Work]) -> Iterator[Work]:
-        """The same work; before the first row of a run the model is brought onto this host."""
+        """The same work; before the first row of a run the model is brought onto this host.
+
+        Then its devices are leased: what makes rows ready may load libraries that look for them.
+        """
         for one in work:
-            if not self._fetched:
+            if self._lease is None:
+                self._devices.check()
                 self.step.config.fetch(self.progress.say)
-                self._fetched = True
+                self._lease = self._held.enter_context(self._devices.lease())
             yield one
 
     def saver(self, target: Shard) -> MediumSaver:

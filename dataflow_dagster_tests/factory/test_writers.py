@@ -7,6 +7,7 @@ import pytest
 from dataflow_dagster.rows import Row
 from dataflow_dagster_tests.toys.pipelines import (
     SHOUT,
+    WANDER,
     pipeline,
     read_rows,
     text_rows,
@@ -26,7 +27,7 @@ ENVIRONMENT = {
 def gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Two devices whose locks no other test sees."""
     monkeypatch.setenv("DATAFLOW_GPUS", "0,1")
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("DATAFLOW_GPU_LOCKS", str(tmp_path / "locks"))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
@@ -72,6 +73,15 @@ def test_a_step_that_hangs_is_killed_and_resumed_once(tmp_path: Path) -> None:
     again = [event for event in result.all_events if event.is_step_up_for_retry]
     assert [event.step_key for event in again] == ["demo__texts"]
     assert len(results(tmp_path)) == 4
+
+
+def test_a_row_that_always_hangs_costs_itself_when_its_step_is_resumed(tmp_path: Path) -> None:
+    step = {**with_config(WANDER, waits_for="/never", waits_at="2"), "stall_timeout_s": 3}
+    assert materialize(pipeline(tmp_path, [step])).success
+    assert [row["text"] for row in results(tmp_path)] == ["ROW 0", "ROW 1", "row 2", "ROW 3"]
+    (error,) = read_rows(tmp_path / "demo/out/errors.jsonl")
+    assert error["kind"] == "engine_died"
+    assert "gave no answer for 3 s (stall_timeout_s)" in error["message"]
 
 
 def test_a_step_whose_engine_dies_says_so(tmp_path: Path) -> None:
