@@ -12,7 +12,10 @@ import dagster as dg
 from dataflow_dagster.rows import encode
 
 PROGRESS_FOLDER = "DATAFLOW_PROGRESS_FOLDER"
-"""Environment variable: where a watching process wants ``<asset>.json`` of each step at work."""
+"""Environment variable: where a watching process wants ``<asset>.json`` of each step at work.
+
+Beside it stands ``<asset>.said`` with the lines that tell more than counts.
+"""
 
 WRITE_EVERY_S = 0.2
 LOG_EVERY_S = ((60.0, 10.0), (600.0, 30.0), (float("inf"), 60.0))
@@ -80,7 +83,7 @@ class StepReport:
             self._written_at = now
         if now - self._logged_at > _pause(now - self._first_at):
             rate = (self._rows - self._rows_logged) / (now - self._logged_at)
-            self.say(self._counts(rate) + self._left(rate))
+            self._log_line(self._counts(rate) + self._left(rate))
             self._logged_at, self._rows_logged = now, self._rows
 
     @contextmanager
@@ -108,17 +111,23 @@ class StepReport:
             return
         self._silent_s = min(2 * silent, silent + MOST_SILENT_S)
         since = "since the step began, " if not self._rows else ""
-        self.say(f"{self._so_far()}, none {since}for {duration(silent)}")
+        self._log_line(f"{self._so_far()}, none {since}for {duration(silent)}")
 
     def say(self, what: str) -> None:
-        """A line in the run's log."""
+        """A line in the run's log, and for those who watch."""
+        self._log_line(what)
+        if self._file is not None and self._file.parent.is_dir():
+            with self._file.with_suffix(".said").open("a", encoding="utf-8") as said:
+                said.write(f"{' '.join(what.split())}\n")
+
+    def _log_line(self, what: str) -> None:
         self._log.info(f"{self._asset}: {what}")
 
     def end(self) -> None:
         """All shards are done."""
         self._write(done=True)
         took = self._clock() - self._began
-        self.say(f"{self._rows:,} rows, {self._failed:,} failed, in {duration(took)}")
+        self._log_line(f"{self._rows:,} rows, {self._failed:,} failed, in {duration(took)}")
 
     def _counts(self, rate: float) -> str:
         return f"{self._so_far()}, {self._failed:,} failed, {rate:,.1f} rows/s"

@@ -136,8 +136,19 @@ class StepRun:
                 f"{self.step.name} runs on {engine.name} {engine.version},"
                 f" {engine.precision}, {engine.device}"
             )
+            self._warn_of_sharing()
             self._session = self._open(engine)
         return self._session
+
+    def _warn_of_sharing(self) -> None:
+        """Copies that were given no devices of their own all take the first one."""
+        copies = self.step.copies
+        if copies > 1 and self.engine.device == "cuda" and self.step.resources.gpus is None:
+            self.progress.say(
+                f"warning: {copies} replicas see every GPU of this machine and all take the first;"
+                f" write resources: {{gpus: {copies * self.step.config.gpus_of_one()}}}, and each"
+                " has its own"
+            )
 
     def engine_notes(self) -> dict[str, str]:
         """The engine, and what its session has to say of itself, for the manifest."""

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from dataflow_dagster.engines.session import Engine
+from dataflow_dagster.factory.reporting import PROGRESS_FOLDER
 from dataflow_dagster.rows import Row
+from dataflow_dagster_tests.toys.models import Shouter
 from dataflow_dagster_tests.toys.pipelines import (
     SHOUT,
     WANDER,
@@ -89,3 +92,14 @@ def test_a_step_whose_engine_dies_says_so(tmp_path: Path) -> None:
     step = {**with_config(SHOUT, dies_at="dies"), "replicas": 2}
     said = failure_of(materialize(pipeline(tmp_path, [step], rows=rows)), "demo__texts")
     assert "of 2 ended with code 9; it and those before it answered no row" in said
+
+
+def test_replicas_that_would_all_take_the_first_gpu_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Shouter, "engine", lambda _: Engine("toy", "1.0", "float32", "cuda"))
+    monkeypatch.setenv(PROGRESS_FOLDER, str(tmp_path))
+    assert materialize(pipeline(tmp_path, [{**SHOUT, "replicas": 2}])).success
+    said = (tmp_path / "texts.said").read_text()
+    told = "warning: 2 replicas see every GPU of this machine and all take the first; write"
+    assert f"{told} resources: {{gpus: 2}}" in said
