@@ -16,7 +16,7 @@ from dataflow_dagster.cli.models import key_lines, model_lines
 from dataflow_dagster.cli.opening import FAILED, Failed, Refused, config_option, loaded
 from dataflow_dagster.cli.running import RunRequest, UnknownPartitionError, run_pipeline
 from dataflow_dagster.cli.summary import print_summary
-from dataflow_dagster.factory.executors import RayUnreachableError
+from dataflow_dagster.factory.clusters import ClusterUnreachableError
 from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.registry import UnknownNameError
 from dataflow_dagster.schema.errors import PipelineError
@@ -81,7 +81,7 @@ def run(
         raise click.BadParameter(str(error), param_hint=hint) from error
     except (PipelineError, InputError) as error:
         raise Refused(str(error)) from error
-    except (RayUnreachableError, StoreError) as error:
+    except (ClusterUnreachableError, StoreError) as error:
         raise Failed(str(error)) from error
     print_summary(pipeline, results)
     sys.exit(0 if all(result.success for result in results) else FAILED)

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
@@ -56,6 +56,9 @@ class RunRequest:
         return pipeline if self.limit is None else pipeline.limited(self.limit)
 
 
+_HERE: Final = "DATAFLOW_EXECUTOR=multiprocess runs its steps on this machine"
+
+
 class UnknownPartitionError(Exception):
     """A shard was asked for that the pipeline does not have; says which it has."""
 
@@ -70,10 +73,15 @@ def run_pipeline(request: RunRequest) -> list[dg.JobExecutionResult]:
         UnknownPartitionError: A shard was asked for that is none.
         InputError: Shards are files, and there are none.
         PipelineError: Shards are files, and a variable of the YAML is not set; or steps run on Ray,
-            and ``DAGSTER_HOME`` is not set.
-        RayUnreachableError: Steps run on Ray, and no cluster takes them.
+            and ``DAGSTER_HOME`` is not set; or in pods, which a run of the shell cannot begin.
+        ClusterUnreachableError: Steps run on Ray, and no cluster takes them.
     """
     pipeline = request.pipeline()
+    if pipeline.executor == "k8s":
+        told = (
+            "runs on Kubernetes begin in the Dagster UI, by a schedule, or by `dagster job launch`"
+        )
+        raise PipelineError(pipeline.path, [Problem(None, None, "", f"{told}; {_HERE}")])
     folder = str(Path.cwd())
     of = {"config": str(request.config.absolute()), "limit": request.limit, "folder": folder}
     job = dg.build_reconstructable_job(__name__, "rebuild_job", reconstructable_kwargs=of)

@@ -1,4 +1,4 @@
-"""A bar of rows per step, read from what the steps' processes write."""
+"""A bar of rows per step, and what steps say, read from what their processes write."""
 
 import os
 import tempfile
@@ -29,7 +29,7 @@ LOOK_EVERY_S = 0.2
 
 @contextmanager
 def watched(pipeline: PipelineSpec) -> Generator[None]:
-    """Draw bars on standard error while the pipeline runs."""
+    """Draw bars on standard error while the pipeline runs, and above them what steps say."""
     with _told_folder(pipeline) as folder, _environment(PROGRESS_FOLDER, folder):
         bars = _Bars(pipeline, Path(folder))
         stop = threading.Event()
@@ -60,6 +60,7 @@ class _Bars:
         self._folder = folder
         self._assets = [RAW_META, *(step.asset for step in pipeline.steps), RESULTS]
         self._tasks: dict[str, TaskID] = {}
+        self._heard = dict.fromkeys(self._assets, 0)
         self.progress = Progress(
             TextColumn("{task.description:<20}"),
             BarColumn(),
@@ -82,6 +83,16 @@ class _Bars:
             if state is None:
                 return
             self._show(asset, state)
+            self._tell(asset)
+
+    def _tell(self, asset: str) -> None:
+        """Print the lines that a step has said since the last look."""
+        for line in _said(self._folder / f"{asset}.said", self._heard[asset]):
+            self._heard[asset] += len(line)
+            said = line.decode("utf-8", errors="replace").rstrip()
+            self.progress.console.print(
+                f"{asset}: {said}", markup=False, highlight=False, soft_wrap=True
+            )
 
     def _show(self, asset: str, state: dict[str, Any]) -> None:
         """Draw one bar."""
@@ -112,6 +123,16 @@ def _state(path: Path) -> dict[str, Any] | None:
         return decode(path.read_bytes())
     except (OSError, ValueError):
         return None
+
+
+def _said(path: Path, begin: int) -> list[bytes]:
+    """Whole lines of a file from a byte on; it may grow, or not be there yet."""
+    try:
+        with path.open("rb") as file:
+            file.seek(begin)
+            return [line for line in file if line.endswith(b"\n")]
+    except OSError:
+        return []
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 CLEAN_END = b"."
 KEEP = b"k"
@@ -38,7 +39,8 @@ class Guard:
         if os.getpgrp() != os.getpid():
             os.setpgid(0, 0)
         self._socket, theirs = socket.socketpair()
-        numbers = map(str, (os.getpid(), parent, *_tree_of(os.getpid())))
+        before = _Remains(os.getpid(), set()).left()
+        numbers = map(str, (os.getpid(), parent, *before))
         command = [sys.executable, "-I", "-S", __file__, *numbers]
         with theirs:
             self._process = subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True)
@@ -82,34 +84,69 @@ def end_group(group: int, spared: Iterable[int] = ()) -> None:
         group: Its id, which is that of its first process.
         spared: Processes that are left alone.
     """
-    kept = {os.getpid(), *spared}
+    remains = _Remains(group, {os.getpid(), *spared})
     until = time.monotonic() + GIVE_UP_AFTER_S
-    while (left := _tree_of(group) - kept) and time.monotonic() < until:
+    while (left := remains.left()) and time.monotonic() < until:
         for process in left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(process, signal.SIGKILL)
         time.sleep(LOOK_AGAIN_S)
 
 
-def _tree_of(group: int) -> set[int]:
-    """Living processes of a group, and their descendants in other groups."""
-    alive = dict(_processes())
-    found = {process for process, (_, its_group) in alive.items() if its_group == group}
-    while more := {p for p, (parent, _) in alive.items() if parent in found} - found:
-        found |= more
-    return found
+class _Process(NamedTuple):
+    """A process that has not ended, or of which threads have not.
+
+    Attributes:
+        began: Clock ticks since the machine began; with the number it is one process only.
+    """
+
+    number: int
+    began: int
+    parent: int
+    group: int
 
 
-def _processes() -> Generator[tuple[int, tuple[int, int]]]:
-    """Of each living process its id, and the ids of its parent and its group."""
+class _Remains:
+    """What is left of a group and of its descendants, also of those in groups of their own.
+
+    Who was found once is remembered: a process loses its parent, and so its place in the tree,
+    while its own end takes time.
+    """
+
+    def __init__(self, group: int, spared: set[int]) -> None:
+        self._spared = spared
+        self._groups = {group}
+        self._known: set[tuple[int, int]] = set()
+
+    def left(self) -> list[int]:
+        """Those that have not ended."""
+        alive = [one for one in _processes() if one.number not in self._spared]
+        found = {one for one in alive if self._is_ours(one)}
+        numbers = {one.number for one in found}
+        while more := {one for one in alive if one.parent in numbers} - found:
+            found |= more
+            numbers |= {one.number for one in more}
+        self._known |= {(one.number, one.began) for one in found}
+        # None joins a group that nobody is in any more; another may come to have its number.
+        self._groups &= {one.group for one in found}
+        self._groups |= {one.group for one in found if one.group == one.number}
+        return [one.number for one in found]
+
+    def _is_ours(self, one: _Process) -> bool:
+        return one.group in self._groups or (one.number, one.began) in self._known
+
+
+def _processes() -> Generator[_Process]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             told = (folder / "stat").read_text(encoding="utf-8", errors="replace")
         except OSError:  # it has just ended
             continue
-        state, parent, group, *_ = told.rpartition(")")[2].split()
-        if state not in {"Z", "X"}:
-            yield int(folder.name), (int(parent), int(group))
+        # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html from its third field on
+        state, parent, group, *more = told.rpartition(")")[2].split()
+        threads, began = int(more[14]), int(more[16])
+        if state not in {"Z", "X"} or threads > 1:
+            yield _Process(int(folder.name), began, int(parent), int(group))
 
 
 def main(group: int, parent: int, *before: int) -> None:

@@ -173,10 +173,31 @@ def _told_plainly(model_path: str, revision: str | None) -> Generator[None]:
         message = f"{model_path} has no revision '{revision}'; config key 'revision'"
         raise ModelMissingError(message) from None
     except LocalEntryNotFoundError as error:
+        if _refuses_token(error.__cause__):
+            raise _token_refused(model_path) from None
         raise _not_here(model_path, error) from None
     except (HfHubHTTPError, _http_error()) as error:
+        if _refuses_token(error):
+            raise _token_refused(model_path) from None
         said = " ".join(str(error).split())[:300]
         raise HubUnreachableError(f"{model_path} could not be fetched: {said}") from None
+
+
+def _refuses_token(error: BaseException | None) -> bool:
+    """Whether the Hub, which asks for no token where a model is public, takes not the one sent."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return isinstance(error, HfHubHTTPError) and error.response.status_code == 401
+
+
+def _token_refused(model_path: str) -> Exception:
+    from huggingface_hub import constants
+
+    where = "HF_TOKEN in the environment or resources.env, else what `hf auth login` wrote"
+    return ModelMissingError(
+        f"{constants.ENDPOINT} refuses the token that was sent for {model_path}, even for public"
+        f" models, as it does with one that is wrong or has expired: {where}"
+    )
 
 
 def _not_here(model_path: str, error: Exception) -> Exception:

@@ -128,7 +128,7 @@ def _next(run: Run) -> Callable[..., Any]:
 
 
 def _retry_policy(pipeline: PipelineSpec, step: StepSpec | None) -> dg.RetryPolicy | None:
-    if pipeline.executor == "ray":
+    if pipeline.executor != "multiprocess":
         return NODE_LOST
     stalls = step is not None and step.stall_timeout_s is not None
     return dg.RetryPolicy(max_retries=1) if stalls else None

@@ -12,7 +12,10 @@ import dagster as dg
 from dataflow_dagster.rows import encode
 
 PROGRESS_FOLDER = "DATAFLOW_PROGRESS_FOLDER"
-"""Environment variable: where a watching process wants ``<asset>.json`` of each step at work."""
+"""Environment variable: where a watching process wants ``<asset>.json`` of each step at work.
+
+Beside it stands ``<asset>.said`` with the lines that tell more than counts.
+"""
 
 WRITE_EVERY_S = 0.2
 LOG_EVERY_S = ((60.0, 10.0), (600.0, 30.0), (float("inf"), 60.0))
@@ -34,6 +37,7 @@ class StepReport:
 
     Attributes:
         who: Asset and run, for other runs' logs.
+        is_retry: The step has failed in this run before.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class StepReport:
         self._log = context.log
         self._asset = asset
         self.who = f"{context.asset_key.to_user_string()} of run {context.run.run_id[:8]}"
+        self.is_retry = context.retry_number > 0
         self._clock = clock
         self._file = None if folder is None else Path(folder) / f"{asset}.json"
         self._rows = 0
@@ -78,7 +83,7 @@ class StepReport:
             self._written_at = now
         if now - self._logged_at > _pause(now - self._first_at):
             rate = (self._rows - self._rows_logged) / (now - self._logged_at)
-            self.say(self._counts(rate) + self._left(rate))
+            self._log_line(self._counts(rate) + self._left(rate))
             self._logged_at, self._rows_logged = now, self._rows
 
     @contextmanager
@@ -106,10 +111,16 @@ class StepReport:
             return
         self._silent_s = min(2 * silent, silent + MOST_SILENT_S)
         since = "since the step began, " if not self._rows else ""
-        self.say(f"{self._so_far()}, none {since}for {duration(silent)}")
+        self._log_line(f"{self._so_far()}, none {since}for {duration(silent)}")
 
     def say(self, what: str) -> None:
-        """A line in the run's log."""
+        """A line in the run's log, and for those who watch."""
+        self._log_line(what)
+        if self._file is not None and self._file.parent.is_dir():
+            with self._file.with_suffix(".said").open("a", encoding="utf-8") as said:
+                said.write(f"{' '.join(what.split())}\n")
+
+    def _log_line(self, what: str) -> None:
         self._log.info(f"{self._asset}: {what}")
 
     def warn(self, what: str) -> None:
@@ -120,7 +131,7 @@ class StepReport:
         """All shards are done."""
         self._write(done=True)
         took = self._clock() - self._began
-        self.say(f"{self._rows:,} rows, {self._failed:,} failed, in {duration(took)}")
+        self._log_line(f"{self._rows:,} rows, {self._failed:,} failed, in {duration(took)}")
 
     def _counts(self, rate: float) -> str:
         return f"{self._so_far()}, {self._failed:,} failed, {rate:,.1f} rows/s"

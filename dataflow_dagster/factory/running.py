@@ -29,7 +29,7 @@ from dataflow_dagster.io_managers.rows import Shards
 from dataflow_dagster.ledger.ownership import ShardBusyError
 from dataflow_dagster.ledger.part import RowsMismatchError
 from dataflow_dagster.ledger.shard import BrokenShardError, NothingToRetryError
-from dataflow_dagster.resources.gpus import TooFewGpusError
+from dataflow_dagster.resources.gpus import UnfitGpusError
 from dataflow_dagster.rows import fingerprint
 from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster.schema.pipeline import PipelineSpec
@@ -55,7 +55,7 @@ TOLD_PLAINLY = (
     RowsMismatchError,
     ShardBusyError,
     StalledError,
-    TooFewGpusError,
+    UnfitGpusError,
     UnfitSettingError,
     UnknownShardError,
     UnwritableFolderError,

@@ -15,7 +15,8 @@ from dataflow_dagster.io_managers.files import RowsIOManager
 from dataflow_dagster.io_managers.rows import Shards
 from dataflow_dagster.ledger.manifest import Manifest
 from dataflow_dagster.ledger.shard import Shard
-from dataflow_dagster.resources.gpus import leased_gpus
+from dataflow_dagster.resources.claims import claims_folder
+from dataflow_dagster.resources.gpus import Gpus
 from dataflow_dagster.resources.variables import set_variables
 from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.shards.files import FileGoneError, FileShards
@@ -131,6 +132,8 @@ class _FileWriter:
 def step_writer(step: StepSpec) -> Writer:
     """Answers rows by the step's model, on the GPUs it states, opened once for all shards.
 
+    The GPUs are held from the first row that needs the model.
+
     Nothing the engine starts outlives the step's process, and that process not its run's.
     """
 
@@ -138,31 +141,31 @@ def step_writer(step: StepSpec) -> Writer:
     def writer(job: Job) -> Generator[WriteShard]:
         ready = job.pipeline.steps[step.position - 1]  # its variables are resolved
         job.expect(step.config.repeat_time)
-        with (
-            set_variables(ready.resources.variables()),
-            guarded(step_parent()) as guard,
-            leased_gpus(
-                ready.resources.gpus,
-                job.report.say,
-                who=job.report.who,
-                keep=None if guard is None else guard.keep,
-            ),
-            StepRun(
-                job.pipeline,
-                ready,
-                recompute=job.recompute,
-                retry_failed=job.retry_failed,
-                progress=job.report,
-            ) as run,
-        ):
+        folder = claims_folder()  # the machine's, whatever the step's own variables say
+        with set_variables(ready.resources.variables()), guarded(step_parent()) as guard:
+            keep = None if guard is None else guard.keep
+            gpus = Gpus(ready.resources.gpus, job.report.say, job.report.who, keep, folder)
+            with gpus.seen_before(), _step_run(job, ready, gpus) as run:
 
-            def write(key: str | None) -> Done:
-                target = job.target(key)
-                return target, run.answer_shard(job.sources[key], target)
+                def write(key: str | None) -> Done:
+                    target = job.target(key)
+                    return target, run.answer_shard(job.sources[key], target)
 
-            yield write
+                yield write
 
     return writer
+
+
+def _step_run(job: Job, ready: StepSpec, gpus: Gpus) -> StepRun:
+    return StepRun(
+        job.pipeline,
+        ready,
+        recompute=job.recompute,
+        retry_failed=job.retry_failed,
+        progress=job.report,
+        devices=gpus,
+        is_retry=job.report.is_retry,
+    )
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from dataflow_dagster.rows import encode
 from dataflow_dagster.schema.pipeline import Resources
 
 PREFIX: Final = "dataflow_dagster/"
+EXECUTOR: Final = f"{PREFIX}executor"
+"""Names the cluster that runs a step; without it, it is a process beside its run."""
 KUBERNETES: Final = "dagster-k8s/config"
 GPU: Final = "nvidia.com/gpu"
 RAY: Final = "dagster-ray/config"
@@ -23,11 +25,13 @@ def op_tags(resources: Resources, executor: str = "multiprocess") -> dict[str, s
     """One tag a stated resource: ``dataflow_dagster/gpus: "1"``; what is unset has none.
 
     Beside them the same in the words of Dagster's executor for Kubernetes, and, of a pipeline on
-    Ray, in those of dagster-ray.
+    Ray, in those of dagster-ray. A pipeline on a cluster is told by `EXECUTOR`.
     """
     tags = {f"{PREFIX}{name}": str(value) for name, value in stated(resources).items()}
     if container := _container(resources):
         tags[KUBERNETES] = encode({"container_config": {"resources": container}}).decode()
+    if executor != "multiprocess":
+        tags[EXECUTOR] = executor
     if executor == "ray":
         tags[RAY] = encode(_ray_options(resources)).decode()
     return tags

@@ -188,7 +188,9 @@ class PipelineOptions(_Strict, frozen=True):
     )
     timezone: Timezone | None = Field(default=None, description="of schedule and on_cron")
     max_failed: float | None = Field(default=None, ge=0, le=1, description="share of failed rows")
-    executor: Literal["multiprocess", "ray"] = Field(default="multiprocess", description="who runs")
+    executor: Literal["multiprocess", "ray", "k8s"] = Field(
+        default="multiprocess", description="who runs"
+    )
     resources: Resources = Field(default=Resources(), description="default of the steps'")
     owners: tuple[Owner, ...] = Field(default=(), strict=False, description="owners of the assets")
     tags: dict[TagKey, str] = Field(default={}, description="tags of the assets")

@@ -59,7 +59,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Variable = Annotated[
     str,
     _text(
-        r"^(?!CUDA_VISIBLE_DEVICES\Z|DATAFLOW_GPUS\Z)[A-Za-z_][A-Za-z0-9_]*\Z",
+        r"^(?!CUDA_VISIBLE_DEVICES\Z|DATAFLOW_GPUS\Z|DATAFLOW_GPU_LOCKS\Z)[A-Za-z_][A-Za-z0-9_]*\Z",
         "a variable's name; which GPUs a step sees is said by 'gpus'",
     ),
 ]

@@ -1,13 +1,14 @@
 """A model step over its shards, with one engine for all of them."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from types import TracebackType
 
+from dataflow_dagster.engines.devices import AsTheyAre, Devices, Lease
 from dataflow_dagster.engines.replicas.session import Plan, Replicas
 from dataflow_dagster.engines.session import Engine, Request, Session, notes_of
 from dataflow_dagster.ledger.keys import Origin
@@ -39,6 +40,8 @@ class StepRun:
         retry_failed: Answer no other rows than those that failed in shards that are whole, here
             or above.
         progress: Is told of rows done.
+        devices: Leased before the first row is made ready for the engine.
+        is_retry: The step has failed in this run before.
 
     Attributes:
         pipeline_name: Stands in manifests, so that other pipelines leave the shards alone.
@@ -58,6 +61,8 @@ class StepRun:
         recompute: bool = False,
         retry_failed: bool = False,
         progress: Progress | None = None,
+        devices: Devices | None = None,
+        is_retry: bool = False,
     ) -> None:
         self.step = step
         self.pipeline_name = pipeline.name
@@ -75,8 +80,11 @@ class StepRun:
         self.origin = Origin(self.fingerprint, step.asset, self.shard_fingerprint)
         base_folder = Layout(pipeline).base_folder
         self.ledger = None if recompute else Ledger(base_folder, self.origin)
-        self._fetched = False
         self._told: set[tuple[str, str]] = set()
+        self._devices: Devices = devices or AsTheyAre()
+        self._is_retry = is_retry
+        self._held = ExitStack()
+        self._lease: Lease | None = None
         self._session: Session | None = None
         self._pool = ThreadPoolExecutor(SAVE_WORKERS, thread_name_prefix="save")
         self._preparer = Preparer(pipeline, step, self.inputs.given, self._fetcher)
@@ -90,16 +98,17 @@ class StepRun:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        try:
-            self._preparer.close()
-            self._stamps.close()
-            self._fetcher.close()
-            self._pool.shutdown(wait=True, cancel_futures=True)
-        finally:
-            if self.ledger is not None:
-                self.ledger.close()
-            if self._session is not None:
-                self._session.close()
+        with self._held:  # devices are let go last
+            try:
+                self._preparer.close()
+                self._stamps.close()
+                self._fetcher.close()
+                self._pool.shutdown(wait=True, cancel_futures=True)
+            finally:
+                if self.ledger is not None:
+                    self.ledger.close()
+                if self._session is not None:
+                    self._session.close()
 
     def answer_shard(self, source: Shard, target: Shard) -> Manifest:
         """Answer the rows of `source` into `target`, or find that they stand there already.
@@ -131,8 +140,19 @@ class StepRun:
                 f"{self.step.name} runs on {engine.name} {engine.version},"
                 f" {engine.precision}, {engine.device}"
             )
+            self._warn_of_sharing()
             self._session = self._open(engine)
         return self._session
+
+    def _warn_of_sharing(self) -> None:
+        """Copies that were given no devices of their own all take the first one."""
+        copies = self.step.copies
+        if copies > 1 and self.engine.device == "cuda" and self.step.resources.gpus is None:
+            self.progress.say(
+                f"warning: {copies} replicas see every GPU of this machine and all take the first;"
+                f" write resources: {{gpus: {copies * self.step.config.gpus_of_one()}}}, and each"
+                " has its own"
+            )
 
     def engine_notes(self) -> dict[str, str]:
         """The engine, and what its session has to say of itself, for the manifest.
@@ -151,8 +171,8 @@ class StepRun:
         step = self.step
         if step.copies == 1 and step.stall_timeout_s is None:
             return step.config.open(engine)
-        devices = os.environ["CUDA_VISIBLE_DEVICES"].split(",") if step.resources.gpus else ()
-        plan = Plan(step.copies, devices, step.stall_timeout_s)
+        lease = self._lease or Lease()
+        plan = Plan(step.copies, lease, step.stall_timeout_s, is_retry=self._is_retry)
         return Replicas(partial(step.config.open, engine), plan, self.progress.say)
 
     def prepare(self, work: Iterator[Work]) -> Iterator[tuple[Work, Request | RowError]]:
@@ -160,11 +180,15 @@ class StepRun:
         return self._preparer.prepare(self._after_fetching(work))
 
     def _after_fetching(self, work: Iterator[Work]) -> Iterator[Work]:
-        """The same work; before the first row of a run the model is brought onto this host."""
+        """The same work; before the first row of a run the model is brought onto this host.
+
+        Then its devices are leased: what makes rows ready may load libraries that look for them.
+        """
         for one in work:
-            if not self._fetched:
+            if self._lease is None:
+                self._devices.check()
                 self.step.config.fetch(self.progress.say)
-                self._fetched = True
+                self._lease = self._held.enter_context(self._devices.lease())
             yield one
 
     def saver(self, target: Shard) -> MediumSaver:

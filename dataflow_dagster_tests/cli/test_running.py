@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dataflow_dagster.resources.gpus import Gpus
 from dataflow_dagster_tests.requirements import require
 from dataflow_dagster_tests.toys.pipelines import (
     PAINT,
@@ -58,7 +59,9 @@ def test_a_run_ends_with_a_table_and_says_where_everything_is(tmp_path: Path) ->
     ]
     (error,) = read_rows(tmp_path / "demo/out/errors.jsonl")
     assert error["message"] == "bad [red]one[/red] is bad"
-    assert len(done.stderr.splitlines()) == 4, done.stderr  # a bar a step, each drawn once
+    said, *bars = done.stderr.splitlines()
+    assert said == "texts: Shouter runs on toy 1.0, float32, cpu"
+    assert len(bars) == 5, done.stderr  # a bar a step, each drawn once, and the other said line
     assert "\x1b" not in done.stdout + done.stderr
 
 
@@ -111,6 +114,35 @@ def test_files_become_shards_and_a_run_takes_as_many_as_it_may(tmp_path: Path) -
     assert "row 2 of shard 00001" in error["message"]
 
 
+@pytest.mark.timeout(240)
+def test_two_machines_share_out_the_shards_of_a_new_input(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    step = with_config(SHOUT, trace=str(trace), pause_s=0.02)
+    write_pipeline(tmp_path, [step, PAINT], rows=text_rows(40), shards=4)
+    runs: list[subprocess.Popen[str]] = []
+    for first, last in ((0, 1), (2, 3)):
+        home = tmp_path / f"home{first}"
+        home.mkdir()
+        command = [sys.executable, "-m", "dataflow_dagster", "run", "-c", "demo.yaml"]
+        wanted = f"0000{first}-of-00004...0000{last}-of-00004"
+        process = subprocess.Popen(
+            [*command, "--partition-range", wanted],
+            cwd=tmp_path,
+            env=environment(tmp_path, {"DAGSTER_HOME": str(home)}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        runs.append(process)
+    for process in runs:
+        said, _ = process.communicate(timeout=180)
+        assert process.returncode == 0, said
+    results = sorted((tmp_path / "demo/out/result").glob("*.jsonl"))
+    texts = [row["text"] for path in results for row in read_rows(path)]
+    assert texts == [row["text"].upper() for row in text_rows(40)]
+    assert trace.read_text().count("open") == 2
+
+
 @pytest.mark.timeout(120)
 def test_a_retry_takes_shards_that_are_done_and_new_files_wait(tmp_path: Path) -> None:
     for name in "ab":
@@ -151,6 +183,30 @@ def test_an_interrupted_run_ends_soon_and_keeps_what_is_done(tmp_path: Path) -> 
         "texts was interrupted: what is done is kept, run it again to go on"
     )
     assert read_rows(part)
+
+
+@pytest.mark.timeout(120)
+def test_what_a_step_waits_for_is_shown_while_it_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pipeline(tmp_path, [{**SHOUT, "resources": {"gpus": 1}}])
+    monkeypatch.setenv("DATAFLOW_GPUS", "0")
+    command = [sys.executable, "-m", "dataflow_dagster", "run", "-c", "demo.yaml"]
+    with (
+        Gpus(1, print, "another", folder=tmp_path / "gpu_locks").lease(),
+        subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=environment(tmp_path, {"DATAFLOW_GPUS": "0"}),
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        ) as process,
+    ):
+        assert process.stderr is not None
+        told = f"texts: waiting for 1 of 1 GPUs; 0: another (process {os.getpid()})\n"
+        assert process.stderr.readline() == told
+        process.kill()
 
 
 @pytest.mark.parametrize(

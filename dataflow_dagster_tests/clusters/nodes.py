@@ -1,7 +1,8 @@
 """``python -m dataflow_dagster_tests.clusters.nodes GPUS…``: a Ray cluster on this machine.
 
 A head and a worker node for each number of GPUs, which are declared, not real. Each worker has a
-folder of temporary files of its own, so that leases of one node's devices are none of another's.
+folder of temporary files and of claims on devices of its own: what one node has is none of
+another's.
 Token authentication is on. One line of JSON on standard output says where it is; it ends with its
 standard input.
 """
@@ -37,7 +38,8 @@ def main(folder: Path, *gpus: int) -> None:
 def _worker(cluster: Any, folder: Path, gpus: int) -> int:
     """The process id of the new node's raylet."""
     folder.mkdir()
-    node = cluster.add_node(num_cpus=8, num_gpus=gpus, env_vars={"TMPDIR": str(folder)})
+    own = {"TMPDIR": str(folder), "DATAFLOW_GPU_LOCKS": str(folder / "locks")}
+    node = cluster.add_node(num_cpus=8, num_gpus=gpus, env_vars=own)
     (raylet,) = node.all_processes["raylet"]
     return raylet.process.pid
 

@@ -16,11 +16,15 @@ MODELS: Final = {
         "model.safetensors": b"weights" * 3_500_000,
         "pytorch_model.bin": b"weights" * 3_500_000,
     },
+    "listed/gated": {"config.json": b"{}", "model.safetensors": b"weights"},
 }
 
 
 class Hub(ThreadingHTTPServer):
     """Serves `MODELS`; ``gated/model`` and ``missing/model`` are refused.
+
+    Of ``listed/gated`` it tells all and refuses the files, as the real one does with gated models.
+    The token ``hf_expired`` is refused wherever it is sent.
 
     Attributes:
         asked: ``<method> <path> <range>`` of each request, with the token if there was one.
@@ -65,7 +69,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.asked.append(f"{self.command} {self.path} {' '.join(told)}".strip())
         path = self.path.partition("?")[0].removeprefix("/api/models")
         name = "/".join(path.split("/")[1:3])
-        if name not in MODELS:
+        if "hf_expired" in told[1]:
+            said = "Invalid credentials in Authorization header"
+            self._send(401, json.dumps({"error": said}).encode(), {"X-Error-Message": said})
+        elif name not in MODELS or (name == "listed/gated" and "/resolve/" in self.path):
             self._refuse(name)
         elif self.path.startswith("/api/"):
             self._describe(name, path)
@@ -73,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_file(MODELS[name][path.split("/", 5)[5]], with_body=with_body)
 
     def _refuse(self, name: str) -> None:
-        gated = name.startswith("gated")
+        gated = "gated" in name
         code = {"X-Error-Code": "GatedRepo" if gated else "RepoNotFound"}
         self._send(403 if gated else 401, b"{}", code)
 

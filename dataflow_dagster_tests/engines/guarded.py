@@ -14,13 +14,13 @@ from pathlib import Path
 
 from dataflow_dagster.engines.guard import guarded
 from dataflow_dagster.factory.processes import STEP_VARIABLE, step_parent
-from dataflow_dagster.resources.gpus import leased_gpus
+from dataflow_dagster.resources.gpus import Gpus
 
 
 def step(trace: str, how: str) -> None:
     with guarded(step_parent()) as guard:
         assert guard is not None
-        with leased_gpus(1, print, keep=guard.keep):
+        with Gpus(1, print, keep=guard.keep).lease():
             child = subprocess.Popen(["sleep", "1000"])
             forked = multiprocessing.get_context("fork").Process(target=time.sleep, args=(1000,))
             forked.start()

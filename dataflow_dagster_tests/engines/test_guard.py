@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from dataflow_dagster.resources.gpus import Gpus
+from dataflow_dagster_tests.engines.guarded_replicas import REPLICAS
 from dataflow_dagster_tests.toys.process import environment
 
 pytestmark = [
@@ -23,10 +25,10 @@ Start = Callable[..., subprocess.Popen[bytes]]
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts `guarded`, told how its step goes on."""
-    extra = {"DATAFLOW_GPUS": "0", "TMPDIR": str(tmp_path)}
     begun: list[subprocess.Popen[bytes]] = []
 
     def start(how: str, program: str = "guarded") -> subprocess.Popen[bytes]:
+        extra = {"DATAFLOW_GPUS": "0,1" if program == "guarded_replicas" else "0"}
         module = f"dataflow_dagster_tests.engines.{program}"
         command = [sys.executable, "-m", module, str(tmp_path / "trace"), how]
         begun.append(subprocess.Popen(command, env=environment(tmp_path, extra)))
@@ -85,7 +87,7 @@ def test_a_parent_killed_takes_all_of_it_along(start: Start, tmp_path: Path) -> 
 def test_a_step_begun_by_a_command_ends_with_the_shell_that_ray_begins_it_by(
     tmp_path: Path,
 ) -> None:
-    extra = {"DATAFLOW_GPUS": "0", "TMPDIR": str(tmp_path), "DAGSTER_RUN_STEP_KEY": "a_step"}
+    extra = {"DATAFLOW_GPUS": "0", "DAGSTER_RUN_STEP_KEY": "a_step"}
     command = (
         f"{sys.executable} -m dataflow_dagster_tests.engines.guarded {tmp_path}/trace stays; :"
     )
@@ -102,6 +104,22 @@ def test_what_was_forgotten_is_ended_and_the_process_goes_on(start: Start, tmp_p
     assert told[1] == "ended"
     step, *children = processes(told[0])
     assert alive(step, *children) == [step]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", ["step", "run"])
+def test_gpus_are_free_only_when_the_last_process_of_the_last_replica_has_gone(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: str
+) -> None:
+    monkeypatch.setenv("DATAFLOW_GPUS", "0,1")
+    monkeypatch.setenv("DATAFLOW_GPU_LOCKS", str(tmp_path / "gpu_locks"))
+    run = start("stays", "guarded_replicas")
+    step, *replicas = lines(tmp_path, 1 + REPLICAS)
+    all_of_it = [int(step), *(int(number) for line in replicas for number in line.split())]
+    assert alive(*all_of_it) == all_of_it
+    os.kill(int(step) if killed == "step" else run.pid, signal.SIGKILL)
+    with Gpus(1, print).lease():
+        assert not alive(*all_of_it)
 
 
 @pytest.mark.vllm

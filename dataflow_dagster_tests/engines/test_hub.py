@@ -92,6 +92,7 @@ def test_two_steps_of_a_host_fetch_a_model_once(hub: Hub, tmp_path: Path) -> Non
     [
         ("missing/model", "", "ModelMissingError {hub} shows no model 'missing/model': look at"),
         ("gated/model", "", "ModelMissingError gated/model is gated: accept its terms at {hub}/"),
+        ("listed/gated", "", "ModelMissingError listed/gated is gated: accept its terms at {hub}/"),
         ("good/model", "v9", "ModelMissingError good/model has no revision 'v9'; config key"),
     ],
 )
@@ -100,6 +101,17 @@ def test_a_model_that_may_not_be_had_is_told_in_one_sentence(
 ) -> None:
     (said,) = fetch(hub, tmp_path, name, wanted)
     assert said.startswith(told.replace("{hub}", hub.address))
+
+
+def test_a_token_that_the_hub_refuses_is_told_and_no_retry_is_worth_it(
+    hub: Hub, tmp_path: Path
+) -> None:
+    (said,) = fetch(hub, tmp_path, "good/model", HF_TOKEN="hf_expired")
+    assert said.startswith(f"ModelMissingError {hub.address} refuses the token that was sent for")
+    folder = folder_of(fetch(hub, tmp_path, "good/model"))
+    (folder / "model.safetensors").unlink()
+    (said,) = fetch(hub, tmp_path, "good/model", HF_TOKEN="hf_expired")
+    assert "refuses the token" in said
 
 
 def test_a_model_that_is_not_here_offline_is_told(hub: Hub, tmp_path: Path) -> None:

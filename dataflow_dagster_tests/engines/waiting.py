@@ -21,7 +21,7 @@ class Waiting:
         deadly: Prompts at which the process dies, always.
         hangs_at: The prompt at which it sleeps for ever.
         unlucky: A file; the first process that finds it absent makes it, and dies at a row.
-        opening: ``dies``, ``refuses`` or works.
+        opening: ``dies``, ``hangs``, ``refuses`` or works.
     """
 
     pause_s: float = 0.0
@@ -34,6 +34,8 @@ class Waiting:
     def open(self) -> Session:
         if self.opening == "dies":
             os._exit(3)
+        if self.opening == "hangs":
+            time.sleep(1000)
         if self.opening == "refuses":
             raise UnfitSettingError("dtype", "float99", "write float32")
         return WaitingSession(self)

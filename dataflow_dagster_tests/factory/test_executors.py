@@ -8,7 +8,8 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
 from dataflow_dagster.factory import executors
-from dataflow_dagster.factory.executors import EXECUTOR_VARIABLE, RayUnreachableError, placed
+from dataflow_dagster.factory.clusters import EXECUTOR_VARIABLE, ClusterUnreachableError
+from dataflow_dagster.factory.executors import placed
 from dataflow_dagster.factory.loading import merged_definitions
 from dataflow_dagster.factory.pipeline import pipeline_definitions
 from dataflow_dagster.factory.versions import code_versions
@@ -88,13 +89,14 @@ def test_an_unknown_executor_names_the_allowed_ones(tmp_path: Path) -> None:
         pipeline(tmp_path, [SHOUT], executor="rai")
 
 
-def test_without_dagster_ray_one_sentence_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["ray", "k8s"])
+def test_without_its_library_one_sentence_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(executors, "find_spec", lambda _: None)
-    said = r"executor is 'ray', which needs dagster-ray: pip install 'dataflow-dagster\[ray\]'\Z"
-    with pytest.raises(PipelineError, match=said):
-        placed(pipeline(tmp_path, [SHOUT], executor="ray"), {})
+    needs = rf"which needs dagster-{name}: pip install 'dataflow-dagster\[{name}\]'\Z"
+    with pytest.raises(PipelineError, match=f"executor is '{name}', {needs}"):
+        placed(pipeline(tmp_path, [SHOUT], executor=name), {})
 
 
 @pytest.mark.usefixtures("dagster_ray")
@@ -114,7 +116,7 @@ def test_a_run_goes_to_ray_where_a_pipeline_of_its_assets_does(
         instance=dg.DagsterInstance.ephemeral(),
     )
     if goes_to_ray:
-        with pytest.raises(RayUnreachableError, match=f"{NOBODY}.\nRAY_ADDRESS is where"):
+        with pytest.raises(ClusterUnreachableError, match=f"{NOBODY}.\nRAY_ADDRESS is where"):
             definition.executor_creation_fn(context)
     else:
         assert isinstance(definition.executor_creation_fn(context), MultiprocessExecutor)

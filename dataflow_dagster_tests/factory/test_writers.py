@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from dataflow_dagster.engines.session import Engine
+from dataflow_dagster.factory.reporting import PROGRESS_FOLDER
 from dataflow_dagster.rows import Row
+from dataflow_dagster_tests.toys.models import Shouter
 from dataflow_dagster_tests.toys.pipelines import (
     SHOUT,
+    WANDER,
     pipeline,
     read_rows,
     text_rows,
@@ -26,7 +30,7 @@ ENVIRONMENT = {
 def gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Two devices whose locks no other test sees."""
     monkeypatch.setenv("DATAFLOW_GPUS", "0,1")
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("DATAFLOW_GPU_LOCKS", str(tmp_path / "locks"))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
@@ -74,8 +78,28 @@ def test_a_step_that_hangs_is_killed_and_resumed_once(tmp_path: Path) -> None:
     assert len(results(tmp_path)) == 4
 
 
+def test_a_row_that_always_hangs_costs_itself_when_its_step_is_resumed(tmp_path: Path) -> None:
+    step = {**with_config(WANDER, waits_for="/never", waits_at="2"), "stall_timeout_s": 3}
+    assert materialize(pipeline(tmp_path, [step])).success
+    assert [row["text"] for row in results(tmp_path)] == ["ROW 0", "ROW 1", "row 2", "ROW 3"]
+    (error,) = read_rows(tmp_path / "demo/out/errors.jsonl")
+    assert error["kind"] == "engine_died"
+    assert "gave no answer for 3 s (stall_timeout_s)" in error["message"]
+
+
 def test_a_step_whose_engine_dies_says_so(tmp_path: Path) -> None:
     rows = [{"id": str(number), "text": "dies"} for number in range(30)]
     step = {**with_config(SHOUT, dies_at="dies"), "replicas": 2}
     said = failure_of(materialize(pipeline(tmp_path, [step], rows=rows)), "demo__texts")
     assert "of 2 ended with code 9; it and those before it answered no row" in said
+
+
+def test_replicas_that_would_all_take_the_first_gpu_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Shouter, "engine", lambda _: Engine("toy", "1.0", "float32", "cuda"))
+    monkeypatch.setenv(PROGRESS_FOLDER, str(tmp_path))
+    assert materialize(pipeline(tmp_path, [{**SHOUT, "replicas": 2}])).success
+    said = (tmp_path / "texts.said").read_text()
+    told = "warning: 2 replicas see every GPU of this machine and all take the first; write"
+    assert f"{told} resources: {{gpus: 2}}" in said

@@ -1,127 +1,47 @@
 import os
-import subprocess
-import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import psutil
 import pytest
 
-from dataflow_dagster.resources.gpus import TooFewGpusError, leased_gpus, machine_gpus
+from dataflow_dagster.resources.gpus import Gpus, TooFewGpusError, UnfitGpusError, machine_gpus
+from dataflow_dagster_tests.resources.conftest import silent
+from dataflow_dagster_tests.toys.models import Shouter
 from dataflow_dagster_tests.toys.pipelines import SHOUT, pipeline, with_config
-from dataflow_dagster_tests.toys.process import environment
 from dataflow_dagster_tests.toys.runs import failure_of, materialize
-
-HOLD = """
-import os, sys
-from dataflow_dagster.resources.gpus import leased_gpus
-with leased_gpus(int(sys.argv[1]), lambda line: print(line, flush=True), who="a step") as held:
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == ",".join(held)
-    print("holds", *held, flush=True)
-    sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Two devices whose locks no other test sees."""
-    monkeypatch.setenv("DATAFLOW_GPUS", "0, 1")
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    return tmp_path
-
-
-def _silent(line: str) -> None:
-    raise AssertionError(line)
-
-
-def _holder(folder: Path, wanted: int = 1) -> subprocess.Popen[str]:
-    extra = {"DATAFLOW_GPUS": "0,1", "TMPDIR": str(folder)}
-    return subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(wanted)],
-        env=environment(folder, extra),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def _line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-@pytest.mark.timeout(60)
-def test_a_third_process_waits_until_a_holder_is_killed(gpus: Path) -> None:
-    first, second = _holder(gpus), _holder(gpus)
-    held = {_line(first), _line(second)}
-    assert held == {"holds 0", "holds 1"}
-    third = _holder(gpus)
-    told = _line(third)
-    assert told.startswith("waiting for 1 of 2 GPUs; 0: a step (process ")
-    first.kill()
-    assert _line(third).startswith("got GPU ")
-    assert _line(third) in held
-    for process in (second, third):
-        process.communicate(timeout=10)
-        assert process.returncode == 0
-    first.communicate(timeout=10)
 
 
 def test_one_process_gets_both_or_distinct_ones(gpus: Path) -> None:
-    with leased_gpus(2, _silent) as both:
-        assert both == ["0", "1"]
-    with leased_gpus(1, _silent) as one, leased_gpus(1, _silent) as other:
-        assert (one, other) == (["0"], ["1"])
+    with Gpus(2, silent).lease() as both:
+        assert both.devices == ["0", "1"]
+    with Gpus(1, silent).lease() as one, Gpus(1, silent).lease() as other:
+        assert (one.devices, other.devices) == (["0"], ["1"])
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"
 
 
-@pytest.mark.timeout(60)
-def test_who_waits_sleeps_and_none_is_overtaken(gpus: Path) -> None:
-    with leased_gpus(2, _silent):
-        both = _holder(gpus, wanted=2)
-        assert _line(both).startswith("waiting for 2 of 2")
-        one = _holder(gpus)
-        assert _line(one).startswith("waiting for 1 of 2")
-        used = _cpu_s(both) + _cpu_s(one)
-        time.sleep(1)
-        assert _cpu_s(both) + _cpu_s(one) == used
-    assert _line(both) == "got GPU 0, 1"
-    assert _line(both) == "holds 0 1"
-    both.kill()
-    assert _line(one) in {"got GPU 0", "got GPU 1"}
-    for process in (both, one):
-        process.communicate(timeout=10)
-
-
-def _cpu_s(process: subprocess.Popen[str]) -> float:
-    times = psutil.Process(process.pid).cpu_times()
-    return times.user + times.system
-
-
 def test_the_variable_is_put_back(gpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with leased_gpus(1, _silent):
+    with Gpus(1, silent).lease():
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
-    with pytest.raises(KeyError), leased_gpus(1, _silent):
+    with pytest.raises(KeyError), Gpus(1, silent).lease():
         raise KeyError
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "7"
 
 
 def test_none_leaves_the_variable_alone_and_0_hides_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    with leased_gpus(None, _silent):
+    with Gpus(None, silent).seen_before(), Gpus(None, silent).lease():
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
-    with leased_gpus(0, _silent) as held:
-        assert (held, os.environ["CUDA_VISIBLE_DEVICES"]) == ([], "")
+    with Gpus(0, silent).seen_before(), Gpus(0, silent).lease() as held:
+        assert ([*held.devices], os.environ["CUDA_VISIBLE_DEVICES"]) == ([], "")
 
 
 def test_more_than_the_machine_has_is_an_error_and_no_wait(gpus: Path) -> None:
     with (
         pytest.raises(TooFewGpusError, match=r"resources.gpus is 3, .* offers 2 GPUs \(0, 1\)"),
-        leased_gpus(3, _silent),
+        Gpus(3, silent).lease(),
     ):
         pass
 
@@ -143,6 +63,87 @@ def test_in_a_job_of_rays_the_devices_are_those_that_ray_chose(
     assert machine_gpus() == ["3"]
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")  # a run's own process, for which no GPU was asked
     assert machine_gpus() == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("hidden", ["-1", "", "NoDevFiles"])
+def test_what_cuda_takes_for_no_device_is_none(
+    monkeypatch: pytest.MonkeyPatch, hidden: str
+) -> None:
+    monkeypatch.delenv("DATAFLOW_GPUS", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    with pytest.raises(TooFewGpusError, match=f"offers no GPU: CUDA_VISIBLE_DEVICES is '{hidden}'"):
+        Gpus(1, silent).check()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", f"3,{hidden},4")
+    assert machine_gpus() == ["3"]
+
+
+def test_a_device_named_twice_is_an_error_and_no_wait(
+    gpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATAFLOW_GPUS", "0,0")
+    with (
+        pytest.raises(UnfitGpusError, match="DATAFLOW_GPUS is '0,0', which names device 0 twice"),
+        Gpus(2, silent).seen_before(),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("echo Unable to determine the device handle: GPU lost >&2; exit 15", "code 15: Unable to"),
+        ("true", "offers no GPU: nvidia-smi -L lists none"),
+        (None, "offers no GPU: nvidia-smi, which lists them, is not found"),
+    ],
+)
+def test_why_there_is_no_gpu_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, told: str
+) -> None:
+    for name in ("DATAFLOW_GPUS", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if script is not None:
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "nvidia-smi").chmod(0o755)
+    with pytest.raises(TooFewGpusError) as raised:
+        Gpus(1, silent).check()
+    assert told in str(raised.value)
+
+
+@pytest.mark.usefixtures("toys", "gpus")
+def test_a_steps_own_variables_do_not_part_it_from_others(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    resources = {"gpus": 1, "env": {"TMPDIR": str(tmp_path / "elsewhere")}}
+    step = {**with_config(SHOUT, trace=str(trace)), "resources": resources}
+    with Gpus(1, silent).lease() as held:
+        assert materialize(pipeline(tmp_path, [step])).success
+    assert held.devices == ["0"]
+    assert trace.read_text().splitlines() == ["open 1", "close"]
+
+
+@pytest.mark.usefixtures("toys", "gpus")
+@pytest.mark.timeout(60)
+def test_a_pipeline_that_is_done_waits_for_no_gpu(tmp_path: Path) -> None:
+    of = pipeline(tmp_path, [{**SHOUT, "resources": {"gpus": 1}}])
+    assert materialize(of).success
+    with Gpus(2, silent).lease():
+        assert materialize(of).success
+
+
+@pytest.mark.usefixtures("toys", "gpus")
+def test_no_gpu_is_held_while_a_model_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free: list[Sequence[str]] = []
+
+    def fetch(model: Shouter, say: Callable[[str], None]) -> None:
+        del model, say
+        with Gpus(2, silent).lease() as held:
+            free.append(held.devices)
+
+    monkeypatch.setattr(Shouter, "fetch", fetch)
+    assert materialize(pipeline(tmp_path, [{**SHOUT, "resources": {"gpus": 1}}])).success
+    assert free == [["0", "1"]]
 
 
 @pytest.mark.usefixtures("toys", "gpus")

@@ -18,7 +18,8 @@ def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[st
     (installed / "entry_points.txt").write_text(f"[dataflow_dagster.models]\ntoys = {module}\n")
     paths = [str(installed.parent), str(ROOT)]
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("DAGSTER", "DATAFLOW"))}
-    return {**kept, "PYTHONPATH": os.pathsep.join(paths), "COLUMNS": "80", **(extra or {})}
+    own = {"PYTHONPATH": os.pathsep.join(paths), "DATAFLOW_GPU_LOCKS": str(folder / "gpu_locks")}
+    return {**kept, **own, "COLUMNS": "80", **(extra or {})}
 
 
 def run_python(

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -40,18 +40,24 @@ class ReplicaProcess:
         number: From 0.
         opening: Sent to it first.
         variables: Environment variables of its own, such as its devices.
+        held: Open files that stay so until nothing of it is left.
         deaths: How many replicas in its place died in succession, none having answered.
 
     Attributes:
         connection: Ready to be read when it has said something, or has died.
         is_open: Its session is open.
-        quiet_since: When it last said something, or was begun, or got a row after having none.
+        quiet_since: When it last said or took something, was begun, or came to have all it needs.
         waiting: Requests that were sent and are not answered, by number.
         alone: It works on one request that is suspected of killing replicas.
     """
 
     def __init__(
-        self, number: int, opening: Opening, variables: Mapping[str, str], deaths: int = 0
+        self,
+        number: int,
+        opening: Opening,
+        variables: Mapping[str, str],
+        held: Sequence[int] = (),
+        deaths: int = 0,
     ) -> None:
         self.number = number
         self.deaths = deaths
@@ -63,9 +69,9 @@ class ReplicaProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                arguments_of(theirs.fileno()),
+                arguments_of(theirs.fileno(), *held),
                 env={**os.environ, **variables},
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), *held],
                 start_new_session=True,
             )
         self.connection = Connection(ours.detach())
@@ -80,9 +86,14 @@ class ReplicaProcess:
         """It may be sent one more request."""
         return not self.alone and len(self._untaken) < AHEAD
 
+    @property
+    def lacks_nothing(self) -> bool:
+        """It has rows to answer, and does not wait for more: now its silence counts."""
+        return bool(self.waiting) and (bool(self._untaken) or not self._in_stream)
+
     def send(self, request: Request) -> None:
         """Hand over a request; the engine takes it when it wants it."""
-        if not self.waiting:
+        if not self._untaken:
             self.quiet_since = time.monotonic()
         self.waiting[request.number] = request
         self._untaken.append(request.number)
@@ -94,6 +105,8 @@ class ReplicaProcess:
         if self._in_stream:
             self._outbox.put(encoded(None))
             self._in_stream = False
+            if not self._untaken:
+                self.quiet_since = time.monotonic()
 
     def heard(self) -> tuple[list[Message], bool]:
         """All that it has said by now, and whether it is dead."""
@@ -106,11 +119,11 @@ class ReplicaProcess:
         return messages, False
 
     def _hear(self, message: Message, messages: list[Message]) -> None:
+        self.quiet_since = time.monotonic()
         if isinstance(message, Taken):
             self._untaken.popleft()
             return
         self.is_open = self.is_open or isinstance(message, Opened)
-        self.quiet_since = time.monotonic()
         messages.append(message)
 
     def took(self, number: int) -> bool:

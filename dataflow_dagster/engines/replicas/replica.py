@@ -121,23 +121,29 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
-def main(file: int, parent: int) -> None:
-    """Serve the step `parent` over the open socket `file`."""
+def main(file: int, parent: int, *held: int) -> None:
+    """Serve the step `parent` over the open socket `file`.
+
+    Open files `held` stay so until nothing of this replica is left.
+    """
     _die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the step decides when a run is cancelled
     if sys.platform != "linux":
         Replica(Connection(file)).run()
         return
     guard = Guard(parent)
+    for each in held:
+        guard.keep(each)
+        os.close(each)
     Replica(Connection(file)).run()
     guard.close()
 
 
-def arguments_of(file: int) -> list[str]:
-    """The command line of a replica, which finds modules where this process does."""
+def arguments_of(file: int, *held: int) -> list[str]:
+    """The command line of a replica, which finds modules where this one does; see `main`."""
     begin = (
         f"import sys; sys.path[:] = {sys.path!r}; "
-        f"from {__name__} import main; main({file}, {os.getpid()})"
+        f"from {__name__} import main; main(*{(file, os.getpid(), *held)})"
     )
     return [sys.executable, "-c", begin]
 

@@ -2,11 +2,12 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import Final
 
+from dataflow_dagster.engines.devices import Lease
 from dataflow_dagster.engines.errors import (
     EngineDiedError,
     EngineMemoryError,
@@ -44,20 +45,30 @@ class Plan:
 
     Attributes:
         count: Replicas.
-        devices: All GPUs together, in the words of ``CUDA_VISIBLE_DEVICES``, shared out evenly;
-            empty: each replica sees what the step sees.
-        stall_timeout_s: Longest silence of a replica that has rows, loading included; None: any.
+        lease: All devices together, shared out evenly; without any each replica sees what the
+            step sees. What it holds is held until nothing of any replica is left.
+        stall_timeout_s: Longest silence of a replica that has all it needs, loading included;
+            None: any.
+        is_retry: The step was ended before, as hung perhaps: of a replica that hangs the rows are
+            tried one at a time at once, also where it is the only one.
     """
 
     count: int = 1
-    devices: Sequence[str] = ()
+    lease: Lease = field(default_factory=Lease)
     stall_timeout_s: float | None = None
+    is_retry: bool = False
+
+    @property
+    def forgiven_deaths(self) -> int:
+        """So many replicas may die with a row before it is suspected."""
+        return 0 if self.is_retry else 1
 
     def variables(self, number: int) -> dict[str, str]:
         """The environment variables of one replica."""
-        share = len(self.devices) // self.count
-        own = self.devices[number * share : (number + 1) * share]
-        return {"CUDA_VISIBLE_DEVICES": ",".join(own)} if self.devices else {}
+        devices = self.lease.devices
+        share = len(devices) // self.count
+        own = devices[number * share : (number + 1) * share]
+        return {"CUDA_VISIBLE_DEVICES": ",".join(own)} if devices else {}
 
 
 class Replicas:
@@ -187,7 +198,8 @@ class Replicas:
                 deaths, self._condemned = 0, self._condemned + 1
                 yield number, _condemned(self._died_with[number], how)
             else:
-                (self._suspects if self._died_with[number] > 1 else self._next).append(request)
+                suspect = self._died_with[number] > self._plan.forgiven_deaths
+                (self._suspects if suspect else self._next).append(request)
         told = f"replica {replica.number + 1} of {self._plan.count} {how}"
         if deaths >= MOST_DEATHS or self._condemned >= MOST_CONDEMNED:
             replica.waiting.clear()
@@ -197,25 +209,28 @@ class Replicas:
 
     def _patience(self) -> float | None:
         """Seconds until some replica has been silent for too long."""
-        timeout_s, busy = self._plan.stall_timeout_s, [r for r in self._replicas if r.waiting]
+        timeout_s, busy = self._plan.stall_timeout_s, [r for r in self._replicas if r.lacks_nothing]
         if timeout_s is None or not busy:
             return None
         return max(0.0, min(one.quiet_since for one in busy) + timeout_s - time.monotonic())
 
     def _stalled(self, replica: ReplicaProcess) -> bool:
         timeout_s = self._plan.stall_timeout_s
-        if timeout_s is None or not replica.waiting:
+        if timeout_s is None or not replica.lacks_nothing:
             return False
         return time.monotonic() - replica.quiet_since >= timeout_s
 
     def _end_stalled(self, replica: ReplicaProcess) -> Iterator[Answered]:
-        """A hung replica is replaced like a dead one; the only one there is ends the step."""
+        """A hung replica is replaced like a dead one.
+
+        The only one there is ends the step, if it has not been tried before or cannot even open.
+        """
         how = (
             f"gave no answer for {self._plan.stall_timeout_s:g} s (stall_timeout_s), "
             f"{len(replica.waiting)} rows waiting"
         )
         replica.kill()
-        if self._plan.count == 1:
+        if self._plan.count == 1 and not (self._plan.is_retry and replica.is_open):
             replica.waiting.clear()
             self._replicas.clear()
             raise StalledError(f"the engine {how}; it was killed with all that it had started")
@@ -223,7 +238,8 @@ class Replicas:
 
     def _begin(self, number: int | None = None, deaths: int = 0) -> ReplicaProcess:
         place = len(self._replicas) if number is None else number
-        begun = ReplicaProcess(place, self._opening, self._plan.variables(place), deaths)
+        variables, held = self._plan.variables(place), self._plan.lease.files
+        begun = ReplicaProcess(place, self._opening, variables, held, deaths)
         self._replicas[place : place + 1] = [begun]
         return begun
 
@@ -248,5 +264,9 @@ class Replicas:
 
 def _condemned(deaths: int, how: str) -> RowError:
     return RowError(
-        "engine_died", f"{deaths} replicas died with this row, the last with no other; it {how}"
+        "engine_died", f"{_times(deaths)} with this row, the last with no other; it {how}"
     )
+
+
+def _times(deaths: int) -> str:
+    return f"{deaths} replicas died" if deaths > 1 else "a replica died"

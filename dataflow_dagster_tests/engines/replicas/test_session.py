@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageOps
 
+from dataflow_dagster.engines.devices import Lease
 from dataflow_dagster.engines.errors import EngineDiedError, StalledError, UnfitSettingError
 from dataflow_dagster.engines.replicas.session import Plan, Replicas
 from dataflow_dagster.engines.session import Answer, Answered, Request
@@ -40,7 +42,7 @@ def numbers(answered: Sequence[Answered]) -> list[int]:
 def test_every_row_is_answered_once_by_processes_on_devices_of_their_own(
     children: Children,
 ) -> None:
-    plan = Plan(2, ("4", "5", "6", "7"))
+    plan = Plan(2, Lease(("4", "5", "6", "7")))
     answered = answer_all(Waiting(pause_s=0.02), plan, requests(40))
     assert numbers(answered) == list(range(40))
     found = {(process, devices) for _, _, process, devices in texts(answered)}
@@ -126,10 +128,49 @@ def test_a_hung_engine_is_killed_and_told(children: Children) -> None:
 
 
 def test_a_hung_replica_is_replaced() -> None:
-    waiting, plan = Waiting(hangs_at="row 3"), Plan(2, stall_timeout_s=1)
+    waiting, plan = Waiting(hangs_at="row 3"), Plan(2, stall_timeout_s=2)
     answered = answer_all(waiting, plan, requests(12))
     (failed,) = [(n, error) for n, error in answered if isinstance(error, RowError)]
     assert (failed[0], failed[1].kind) == (3, "engine_died")
+
+
+def slow_rows(count: int, *gaps: int, seconds: float) -> Iterator[Request]:
+    for request in requests(count):
+        time.sleep(seconds if request.number in gaps else 0)
+        yield request
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_an_engine_that_waits_for_rows_is_not_hung(replicas: int) -> None:
+    said: list[str] = []
+    waiting, plan = Waiting(batch=4), Plan(replicas, stall_timeout_s=2.5)
+    answered = answer_all(waiting, plan, slow_rows(12, 1, 5, 6, 11, seconds=3), said)
+    assert len(texts(answered)) == 12
+    assert all(line.endswith("is ready") for line in said)
+
+
+def test_a_hung_engine_is_killed_though_rows_come_slowly() -> None:
+    waiting, plan = Waiting(hangs_at="row 1"), Plan(1, stall_timeout_s=2.5)
+    with pytest.raises(StalledError, match=r"no answer for 2.5 s"):
+        answer_all(waiting, plan, slow_rows(100, *range(100), seconds=0.2))
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_at_a_second_try_a_row_that_hangs_costs_itself_and_no_other(batch: int) -> None:
+    waiting = Waiting(hangs_at="row 6", batch=batch)
+    plan = Plan(1, stall_timeout_s=2.5, is_retry=True)
+    answered = answer_all(waiting, plan, requests(12))
+    assert numbers(answered) == list(range(12))
+    (failed,) = [(n, error) for n, error in answered if isinstance(error, RowError)]
+    assert (failed[0], failed[1].kind) == (6, "engine_died")
+    assert "gave no answer for 2.5 s (stall_timeout_s)" in failed[1].message
+
+
+def test_an_engine_that_hangs_as_it_opens_is_not_blamed_on_rows(children: Children) -> None:
+    plan = Plan(1, stall_timeout_s=2.5, is_retry=True)
+    with pytest.raises(StalledError):
+        answer_all(Waiting(opening="hangs"), plan, requests(12))
+    assert not children.running(recursive=True)
 
 
 def test_answers_left_early_leave_no_process_and_the_next_shard_is_answered(
