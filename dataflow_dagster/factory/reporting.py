@@ -37,7 +37,6 @@ class StepReport:
 
     Attributes:
         who: Asset and run, for other runs' logs.
-        is_retry: The step has failed in this run before.
     """
 
     def __init__(
@@ -50,7 +49,6 @@ class StepReport:
         self._log = context.log
         self._asset = asset
         self.who = f"{context.asset_key.to_user_string()} of run {context.run.run_id[:8]}"
-        self.is_retry = context.retry_number > 0
         self._clock = clock
         self._file = None if folder is None else Path(folder) / f"{asset}.json"
         self._rows = 0

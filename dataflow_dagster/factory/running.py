@@ -145,6 +145,7 @@ class Materialization:
             recompute=options.recompute,
             retry_failed=options.retry_failed,
             report=report,
+            is_retry=context.retry_number > 0,
         )
 
 

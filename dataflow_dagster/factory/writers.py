@@ -40,6 +40,7 @@ class Job:
         recompute: Answer every row anew.
         retry_failed: Answer only rows that failed.
         report: Is told of rows done.
+        is_retry: The step has failed in this run before.
     """
 
     pipeline: PipelineSpec
@@ -50,6 +51,7 @@ class Job:
     recompute: bool
     retry_failed: bool
     report: StepReport
+    is_retry: bool = False
 
     def target(self, key: str | None) -> Shard:
         """The shard to be written for one partition key."""
@@ -164,7 +166,7 @@ def _step_run(job: Job, ready: StepSpec, gpus: Gpus) -> StepRun:
         retry_failed=job.retry_failed,
         progress=job.report,
         devices=gpus,
-        is_retry=job.report.is_retry,
+        is_retry=job.is_retry,
     )
 
 

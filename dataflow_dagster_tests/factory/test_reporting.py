@@ -20,12 +20,14 @@ def test_who_watches_finds_each_steps_last_count(
     (tmp_path / "watched").mkdir()
     monkeypatch.setenv(PROGRESS_FOLDER, str(tmp_path / "watched"))
     assert materialize(pipeline(tmp_path, [with_config(SHOUT, repeat_time=3)], rows=ROWS)).success
-    states = {path.stem: read_rows(path)[0] for path in (tmp_path / "watched").iterdir()}
+    states = {path.stem: read_rows(path)[0] for path in (tmp_path / "watched").glob("*.json")}
     assert states == {
         "raw_meta": {"rows": 2, "failed": 0, "total": 2, "done": True},
         "texts": {"rows": 6, "failed": 3, "total": 6, "done": True},
         "results": {"rows": 6, "failed": 3, "total": 6, "done": True},
     }
+    said = {path.name: path.read_text() for path in (tmp_path / "watched").glob("*.said")}
+    assert said == {"texts.said": "Shouter runs on toy 1.0, float32, cpu\n"}
 
 
 def test_the_runs_log_says_which_engine_answers(tmp_path: Path) -> None:
