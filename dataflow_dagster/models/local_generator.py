@@ -8,7 +8,11 @@ from pydantic import Field, model_validator
 
 from dataflow_dagster.engines.language import LanguageSettings, Sampling
 from dataflow_dagster.engines.session import Engine, Request, Session
-from dataflow_dagster.engines.transformers.text import open_transformers, render_text_chat
+from dataflow_dagster.engines.transformers.text import (
+    check_beforehand,
+    open_transformers,
+    render_text_chat,
+)
 from dataflow_dagster.engines.vllm.session import open_session as open_vllm
 from dataflow_dagster.models.declaration import Given
 from dataflow_dagster.models.hub_model import ModelPath
@@ -94,6 +98,7 @@ class LocalModelGenerator(LanguageModel, TextGenerator):
 
     def open_weights(self, engine: Engine, settings: LanguageSettings) -> Session:
         """See `LanguageModel.open_weights`."""
+        check_beforehand(settings, self.prompt)
         return _OPENERS[engine.name](engine, settings)
 
     def kept_in(self) -> str | None:

@@ -63,6 +63,22 @@ def test_a_model_without_a_template_says_so(llama: str, tmp_path: Path) -> None:
         generator(str(tmp_path), chat_template=True).request(Given(0, 0, text="a"))
 
 
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"max_model_len": 20}, "the prompt's words alone are 41 tokens or more"),
+        ({}, "are 9001 tokens, and the model takes"),
+    ],
+)
+def test_a_prompt_without_room_for_a_text_is_told_before_the_engine_starts(
+    llama: str, config: dict[str, Any], said: str
+) -> None:
+    prompt = "x" * (40 if config else 9000)
+    model = generator(llama, prompt=prompt, **config)
+    with pytest.raises(UnfitSettingError, match=said):
+        model.open(model.engine())
+
+
 @pytest.mark.parametrize("text", ["", " \n", None])
 def test_an_empty_text_costs_one_row(llama: str, text: str | None) -> None:
     with pytest.raises(RowError) as refused:
