@@ -24,6 +24,11 @@ class Sampling:
         presence_penalty: Taken off the logits of tokens that stand in the answer so far.
         frequency_penalty: The same, as many times as they stand there.
         stop: Texts before which the answer ends.
+        min_tokens: Before so many tokens nothing ends the answer.
+        stop_token_ids: Tokens that end the answer, beside the model's own.
+        ignore_eos: The model's own end tokens end nothing.
+        skip_special_tokens: The answer holds none of the tokenizer's special tokens.
+        include_stop_str_in_output: What ended the answer is part of it.
     """
 
     temperature: float
@@ -35,6 +40,11 @@ class Sampling:
     presence_penalty: float = 0
     frequency_penalty: float = 0
     stop: tuple[str, ...] = ()
+    min_tokens: int = 0
+    stop_token_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    skip_special_tokens: bool = True
+    include_stop_str_in_output: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +108,20 @@ def too_long(limit: int, prompt_tokens: int | None = None) -> RowError:
     )
 
 
-def ended_at(text: str, stop: Sequence[str]) -> str:
-    """`text` up to the first of the texts that end it."""
-    found = [at for one in stop if (at := text.find(one)) >= 0]
-    return text[: min(found)] if found else text
+def ended_at(
+    text: str, stop: Sequence[str], *, after: int = 0, included: bool = False
+) -> int | None:
+    """Where the first of some texts ends `text`, in characters; None: none of them does.
+
+    Args:
+        text: The whole answer.
+        stop: The texts.
+        after: One that is complete within so many characters ends nothing.
+        included: The text that ends it is part of the answer.
+    """
+    begun = ((text.find(one, max(0, after - len(one) + 1)), one) for one in stop)
+    found = [(at, at + len(one)) for at, one in begun if at >= 0]
+    return min(found)[int(included)] if found else None
 
 
 def tidy(text: str) -> str:

@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dataflow_dagster.engines.language import LanguageSettings, Sampling
 from dataflow_dagster.engines.session import Engine, Request, Session
-from dataflow_dagster.engines.transformers.text import open_transformers, render_text_chat
+from dataflow_dagster.engines.transformers.text import (
+    check_beforehand,
+    open_transformers,
+    render_text_chat,
+)
 from dataflow_dagster.engines.vllm.session import open_session as open_vllm
 from dataflow_dagster.models.declaration import Given
 from dataflow_dagster.models.hub_model import ModelPath
@@ -62,6 +66,27 @@ class LocalModelGenerator(LanguageModel, TextGenerator):
         0, ge=-2, le=2, description="the same, as often as they stand in it; 0: off"
     )
     stop: Stop = None
+    stop_token_ids: list[Annotated[int, Field(ge=0)]] | None = Field(
+        None, description="tokens that end the answer, beside the model's own"
+    )
+    min_tokens: int = Field(0, ge=0, description="before so many tokens nothing ends the answer")
+    ignore_eos: bool = Field(
+        False, description="go on past the model's own end token, up to max_tokens"
+    )
+    skip_special_tokens: bool = Field(
+        True, description="leave the tokenizer's special tokens out of the answer"
+    )
+    include_stop_str_in_output: bool = Field(
+        False, description="keep what ended the answer as its last part"
+    )
+
+    @model_validator(mode="after")
+    def _has_room_for_its_least(self) -> Self:
+        if self.min_tokens > self.max_tokens:
+            raise ValueError(
+                f"min_tokens must be at most max_tokens ({self.max_tokens}), not {self.min_tokens}"
+            )
+        return self
 
     def request(self, given: Given) -> Request:
         """The row's text under the prompt, in the chat template if that is wanted."""
@@ -73,6 +98,7 @@ class LocalModelGenerator(LanguageModel, TextGenerator):
 
     def open_weights(self, engine: Engine, settings: LanguageSettings) -> Session:
         """See `LanguageModel.open_weights`."""
+        check_beforehand(settings, self.prompt)
         return _OPENERS[engine.name](engine, settings)
 
     def kept_in(self) -> str | None:
@@ -93,6 +119,11 @@ class LocalModelGenerator(LanguageModel, TextGenerator):
             presence_penalty=self.presence_penalty,
             frequency_penalty=self.frequency_penalty,
             stop=_as_tuple(self.stop),
+            stop_token_ids=tuple(self.stop_token_ids or ()),
+            min_tokens=self.min_tokens,
+            ignore_eos=self.ignore_eos,
+            skip_special_tokens=self.skip_special_tokens,
+            include_stop_str_in_output=self.include_stop_str_in_output,
         )
 
 

@@ -79,6 +79,12 @@ ELSEWHERE: dict[str, str] = {
     "presence_penalty": LOCAL + "test_each_key_changes_answers_and_the_key",
     "frequency_penalty": LOCAL + "test_each_key_changes_answers_and_the_key",
     "stop": LOCAL + "test_an_answer_ends_before_a_stop_text",
+    "stop_token_ids": LOCAL + "test_a_stop_token_ends_the_answer_and_is_left_out_or_kept",
+    "include_stop_str_in_output": LOCAL
+    + "test_a_stop_token_ends_the_answer_and_is_left_out_or_kept",
+    "min_tokens": LOCAL + "test_before_min_tokens_nothing_ends_the_answer",
+    "ignore_eos": LOCAL + "test_the_models_own_end_token_may_be_ignored",
+    "skip_special_tokens": LOCAL + "test_special_tokens_are_left_out_or_shown",
     "base_url": "models/test_api.py::test_every_key_of_the_server_reaches_the_engine",
     "api_key": "models/test_api.py::test_a_run_answers_rows_and_shows_the_key_nowhere",
     "max_retries": CHAT + "test_max_retries_0_tries_once",

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 import yaml
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
 from dataflow_dagster.registry import find
 from dataflow_dagster.schema.loading import load_pipeline, parse_pipeline
 from dataflow_dagster_tests.engines.api_server import ApiServer
 from dataflow_dagster_tests.engines.checkpoints.phi3v import phi3v
 from dataflow_dagster_tests.engines.checkpoints.text import llama
+from dataflow_dagster_tests.models import example_pictures
 from dataflow_dagster_tests.models.models_table import MODELS
 from dataflow_dagster_tests.models.video_table import VIDEO_MODELS
 from dataflow_dagster_tests.steps.driving import Outcome, run
@@ -35,9 +36,7 @@ TINY: dict[str, dict[str, Any]] = {"ImageGenerator": SMALL, "VideoGenerator": CL
 def example(
     tmp_path: Path, checkpoint: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Outcome]:
-    """Runs an example with its pictures drawn and its models tiny."""
-    for name, color in (("cat.jpg", "orange"), ("sunset.png", "red")):
-        Image.new("RGB", (80, 60), color).save(tmp_path / name)
+    """Runs an example with its models tiny."""
     monkeypatch.chdir(ROOT)
 
     def tiny(step: dict[str, Any]) -> dict[str, Any]:
@@ -55,8 +54,6 @@ def example(
     def run_example(name: str, **config: Any) -> Outcome:
         document = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8"))
         document |= {"base_folder": str(tmp_path / "base"), "save_folder": str(tmp_path / "out")}
-        if "meta_folder" in document:
-            document["meta_folder"] = str(tmp_path)
         for step in document["steps"]:
             step["config"] = {**step.get("config", {}), **tiny(step), **config}
             if "transformers" in find(step["type"], step["name"]).engines:
@@ -64,6 +61,13 @@ def example(
         return run(parse_pipeline(yaml.safe_dump(document), tmp_path / f"{name}.yaml"))
 
     return run_example
+
+
+def test_the_pictures_of_the_examples_are_those_that_are_drawn_for_them() -> None:
+    with Image.open(EXAMPLES / "sunset.png") as sunset, Image.open(EXAMPLES / "cat.jpg") as cat:
+        assert ImageChops.difference(sunset, example_pictures.sunset()).getbbox() is None
+        unlike = ImageChops.difference(cat, example_pictures.cat()).convert("L")
+        assert ImageStat.Stat(unlike).mean[0] < 4  # of 255: what JPEG changes
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)

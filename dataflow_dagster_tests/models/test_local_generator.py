@@ -1,11 +1,14 @@
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from transformers import AutoTokenizer, GenerationConfig, LlamaForCausalLM
 
 from dataflow_dagster.engines.errors import UnfitSettingError
+from dataflow_dagster.engines.language import tidy
 from dataflow_dagster.engines.session import Answer
 from dataflow_dagster.models.declaration import Given
 from dataflow_dagster.models.local_generator import LocalModelGenerator
@@ -60,6 +63,22 @@ def test_a_model_without_a_template_says_so(llama: str, tmp_path: Path) -> None:
         generator(str(tmp_path), chat_template=True).request(Given(0, 0, text="a"))
 
 
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"max_model_len": 20}, "the prompt's words alone are 41 tokens or more"),
+        ({}, "are 9001 tokens, and the model takes"),
+    ],
+)
+def test_a_prompt_without_room_for_a_text_is_told_before_the_engine_starts(
+    llama: str, config: dict[str, Any], said: str
+) -> None:
+    prompt = "x" * (40 if config else 9000)
+    model = generator(llama, prompt=prompt, **config)
+    with pytest.raises(UnfitSettingError, match=said):
+        model.open(model.engine())
+
+
 @pytest.mark.parametrize("text", ["", " \n", None])
 def test_an_empty_text_costs_one_row(llama: str, text: str | None) -> None:
     with pytest.raises(RowError) as refused:
@@ -111,13 +130,76 @@ def test_an_answer_ends_before_a_stop_text(llama: str) -> None:
     assert cut.details["finish_reason"] == "stop"
 
 
+@pytest.fixture(scope="module")
+def greedy(llama: str) -> list[int]:
+    """The twelve likeliest tokens after the first text, ends included."""
+    tokens = AutoTokenizer.from_pretrained(llama)(TEXTS[0], return_tensors="pt").input_ids
+    model = LlamaForCausalLM.from_pretrained(llama)
+    made = model.generate(tokens, max_new_tokens=12, min_new_tokens=12, do_sample=False)
+    return made[0, tokens.shape[1] :].tolist()
+
+
+def first_answer(llama: str, **config: Any) -> Answer:
+    (given,) = answers(generator(llama, **config), TEXTS[:1])
+    return given
+
+
+def test_a_stop_token_ends_the_answer_and_is_left_out_or_kept(
+    llama: str, greedy: list[int]
+) -> None:
+    stop, end = [greedy[3]], greedy.index(greedy[3]) + 1
+    decode = AutoTokenizer.from_pretrained(llama).decode
+    without = first_answer(llama, stop_token_ids=stop)
+    kept = first_answer(llama, stop_token_ids=stop, include_stop_str_in_output=True)
+    assert without.text == tidy(decode(greedy[: end - 1]))
+    assert kept.text == tidy(decode(greedy[:end]))
+    for given in (without, kept):
+        assert given.details["completion_tokens"] == end
+        assert given.details["finish_reason"] == "stop"
+
+
+def test_before_min_tokens_nothing_ends_the_answer(llama: str, greedy: list[int]) -> None:
+    stop: dict[str, Any] = {"stop_token_ids": [greedy[3]]}
+    assert first_answer(llama, **stop, min_tokens=9).details["completion_tokens"] >= 9
+    whole = str(first_answer(llama).text)
+    late = first_answer(llama, stop=whole[1:3], min_tokens=12)
+    assert (late.text, late.details["finish_reason"]) == (whole, "length")
+
+
+def test_a_stop_text_may_be_kept(llama: str) -> None:
+    whole = str(first_answer(llama).text)
+    stop = whole[4:6]
+    kept = first_answer(llama, stop=stop, include_stop_str_in_output=True)
+    assert kept.text == tidy(whole[: whole.index(stop) + 2])
+
+
+def test_the_models_own_end_token_may_be_ignored(
+    llama: str, greedy: list[int], tmp_path: Path
+) -> None:
+    early = str(shutil.copytree(llama, tmp_path / "early"))
+    GenerationConfig(eos_token_id=greedy[3]).save_pretrained(early)
+    assert first_answer(early).details["completion_tokens"] == greedy.index(greedy[3]) + 1
+    on = first_answer(early, ignore_eos=True)
+    assert (on.details["completion_tokens"], on.details["finish_reason"]) == (12, "length")
+
+
+def test_special_tokens_are_left_out_or_shown(llama: str) -> None:
+    wild = {"temperature": 2, "max_tokens": 300, "ignore_eos": True}
+    shown = "".join(map(str, texts(generator(llama, **wild, skip_special_tokens=False))))
+    assert any(special in shown for special in ("<s>", "</s>", "<pad>"))
+    hidden = "".join(map(str, texts(generator(llama, **wild))))
+    assert not any(special in hidden for special in ("<s>", "</s>", "<pad>"))
+
+
 def test_where_the_weights_are_kept_changes_no_answer(llama: str) -> None:
     plain = generator(llama).key_settings()
     for key, value in {"download_dir": "x", "batch_size": 2, "max_num_seqs": 3}.items():
         assert generator(llama, **{key: value}).key_settings() == plain
 
 
-@pytest.mark.parametrize("given", [{"min_p": 2}, {"presence_penalty": 3}, {"stop": 1}])
+@pytest.mark.parametrize(
+    "given", [{"min_p": 2}, {"presence_penalty": 3}, {"stop": 1}, {"min_tokens": 13}]
+)
 def test_a_value_out_of_range_is_refused(llama: str, given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         generator(llama, **given)
@@ -131,8 +213,11 @@ def test_a_value_out_of_range_is_refused(llama: str, given: dict[str, Any]) -> N
     [
         {"frequency_penalty": 0.7, "presence_penalty": 0.5, "repetition_penalty": 1.1},
         {"chat_template": True, "prompt": "Say:", "stop": ["a", "E"], "min_p": 0.1},
+        {"ignore_eos": True, "skip_special_tokens": False, "min_tokens": 5},
+        {"stop_token_ids": list(range(40, 130)), "min_tokens": 3},
+        {"stop_token_ids": list(range(40, 130)), "include_stop_str_in_output": True},
     ],
-    ids=["penalties", "chat"],
+    ids=["penalties", "chat", "no end", "late end", "kept end"],
 )
 def test_vllm_and_transformers_give_the_same_tokens(llama: str, keys: dict[str, Any]) -> None:
     here, there = (

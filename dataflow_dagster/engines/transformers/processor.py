@@ -59,26 +59,46 @@ def check_beforehand(settings: LanguageSettings, prompt: str) -> None:
             that, all that the model's own files give it room for; or the
             processor takes no such key of `mm_processor_kwargs`.
     """
-    limit = settings.max_model_len
-    own = context_length(settings.model_path) if limit is None else None
-    if limit is None and own is None and not settings.mm_processor_kwargs:
+    if token_room(settings) is None and not settings.mm_processor_kwargs:
         return
     processor = load_processor(settings.model_path, trust_remote_code=settings.trust_remote_code)
     check_medium_kwargs(processor, settings.medium, settings.mm_processor_kwargs)
     tokens = _count_tokens(processor, settings, prompt)
-    if limit is not None and tokens >= limit:
-        wanted = tokens + settings.sampling.max_tokens
-        raise UnfitSettingError(
-            "max_model_len",
-            limit,
-            f"prompt and {_NAMES[settings.medium]} alone are {tokens} tokens or more; leave it "
-            f"out, or write {wanted} or more to leave room for max_tokens",
-        )
-    if own is not None and tokens >= own:
+    check_room(settings, prompt, tokens, f"prompt and {_NAMES[settings.medium]}")
+
+
+def token_room(settings: LanguageSettings) -> int | None:
+    """The most tokens of prompt and answer together; None: the engine alone knows."""
+    limit = settings.max_model_len
+    return context_length(settings.model_path) if limit is None else limit
+
+
+def check_room(settings: LanguageSettings, prompt: str, tokens: int, what: str) -> None:
+    """Tell a prompt that leaves no room for an answer.
+
+    Args:
+        settings: Of the model.
+        prompt: As it is written.
+        tokens: Of it, or of it and its medium.
+        what: Has so many tokens.
+
+    Raises:
+        UnfitSettingError: It fills `max_model_len`, or, without that, all that the model takes.
+    """
+    room, limit = token_room(settings), settings.max_model_len
+    if room is None or tokens < room:
+        return
+    if limit is None:
         begun = f"{prompt[:60]}…" if len(prompt) > 60 else prompt
-        both = f"prompt and {_NAMES[settings.medium]} are {tokens} tokens"
-        allowed = f"{both}, and the model takes {own} in all"
+        allowed = f"{what} are {tokens} tokens, and the model takes {room} in all"
         raise UnfitSettingError("prompt", begun, allowed)
+    wanted = tokens + settings.sampling.max_tokens
+    raise UnfitSettingError(
+        "max_model_len",
+        limit,
+        f"{what} alone are {tokens} tokens or more; leave it out, or write {wanted} or more to "
+        "leave room for max_tokens",
+    )
 
 
 def _count_tokens(processor: Any, settings: LanguageSettings, prompt: str) -> int:

@@ -1,6 +1,6 @@
 """Tokens drawn row by row: a row's random numbers come from its own seed and nothing else."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dataflow_dagster.engines.language import Sampling
@@ -22,6 +22,7 @@ class RowSampler:
     Args:
         sampling: The law that is drawn from.
         seeds: One per row.
+        ends: Tokens that may end an answer; none is drawn before `sampling.min_tokens`.
         prompt_mask: (rows, prompt tokens), 0 where the prompt is padded. Pads are no part of a
             row: a penalty on them would make a row's answer depend on its neighbours' lengths.
 
@@ -29,11 +30,18 @@ class RowSampler:
         broken: (rows,), True for rows that had logits which are not a number.
     """
 
-    def __init__(self, sampling: Sampling, seeds: Sequence[int], prompt_mask: "Tensor") -> None:
+    def __init__(
+        self,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        prompt_mask: "Tensor",
+        ends: Collection[int] = (),
+    ) -> None:
         import torch
 
         self.broken = torch.zeros(len(seeds), dtype=torch.bool, device=prompt_mask.device)
         self._sampling = sampling
+        self._ends = sorted(ends)
         self._prompt_mask = prompt_mask.bool()
         self._warps = _warps(sampling)
         self._generators = _generators(seeds, prompt_mask) if sampling.temperature else []
@@ -41,11 +49,19 @@ class RowSampler:
     def __call__(self, input_ids: "Tensor", scores: "Tensor") -> "Tensor":
         """Logits (rows, vocabulary) → logits of which the largest is to be taken."""
         self.broken |= scores.isnan().any(dim=-1)
+        scores = self._kept_going(input_ids, scores)
         scores = self._repetition_penalised(input_ids, scores)
         scores = self._answer_penalised(input_ids, scores)
         for warp in self._warps:
             scores = warp(input_ids, scores)
         return scores + _gumbel(scores, self._generators) if self._generators else scores
+
+    def _kept_going(self, input_ids: "Tensor", scores: "Tensor") -> "Tensor":
+        answered = input_ids.shape[1] - self._prompt_mask.shape[1]
+        if answered >= self._sampling.min_tokens:
+            return scores
+        ends = [token for token in self._ends if token < scores.shape[1]]
+        return scores.index_fill(1, input_ids.new_tensor(ends), float("-inf"))
 
     def _repetition_penalised(self, input_ids: "Tensor", scores: "Tensor") -> "Tensor":
         penalty = self._sampling.repetition_penalty

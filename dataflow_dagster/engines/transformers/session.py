@@ -33,6 +33,9 @@ class TransformersSession:
     def __init__(self, loaded: Loaded, settings: LanguageSettings) -> None:
         self._loaded: Loaded | None = loaded
         self._sampling = settings.sampling
+        own = frozenset[int]() if settings.sampling.ignore_eos else loaded.end_tokens
+        self._ends = own.union(settings.sampling.stop_token_ids)
+        loaded.model.generation_config.eos_token_id = sorted(self._ends) or None
         self._size = min(settings.batch_size, settings.max_num_seqs)
         self._fitting = Fitting(self._answer, self._size, SMALLER)
         self._isolation = Isolation(self._fitting.answers)
@@ -77,7 +80,10 @@ class TransformersSession:
 
         inputs = inputs.to(loaded.model.device, loaded.model.dtype)  # token ids keep their type
         sampler = RowSampler(
-            self._sampling, [request.seed for request in batch], inputs["attention_mask"]
+            self._sampling,
+            [request.seed for request in batch],
+            inputs["attention_mask"],
+            self._ends | loaded.end_tokens,
         )
         with torch.inference_mode():
             tokens = loaded.model.generate(
@@ -102,16 +108,25 @@ class TransformersSession:
         if loaded.limit is not None:
             room = min(room, loaded.limit - prompt_tokens)
         tokens = tokens[:room]
-        end = next((at for at, token in enumerate(tokens) if token in loaded.end_tokens), None)
+        end = next((at for at, token in enumerate(tokens) if token in self._ends), None)
         tokens = tokens if end is None else tokens[: end + 1]
-        whole = loaded.processor.tokenizer.decode(tokens, skip_special_tokens=True)
-        text = ended_at(whole, self._sampling.stop)
+        text, stopped = self._text(loaded.processor.tokenizer, tokens, ended=end is not None)
         details = {
             "prompt_tokens": prompt_tokens,
             "completion_tokens": len(tokens),
-            "finish_reason": "length" if end is None and text == whole else "stop",
+            "finish_reason": "stop" if stopped else "length",
         }
         return Answer(text=tidy(text), details=details)
+
+    def _text(self, tokenizer: Any, tokens: list[int], *, ended: bool) -> tuple[str, bool]:
+        """The answer's text, and whether something ended it; `ended`: its last token did."""
+        wanted = self._sampling
+        skip, included = wanted.skip_special_tokens, wanted.include_stop_str_in_output
+        told = tokens[:-1] if ended and not included else tokens
+        text = tokenizer.decode(told, skip_special_tokens=skip)
+        first = tokenizer.decode(tokens[: wanted.min_tokens], skip_special_tokens=skip)
+        end = ended_at(text, wanted.stop, after=len(first), included=included)
+        return (text, ended) if end is None else (text[:end], True)
 
     def _opened(self) -> Loaded:
         if self._loaded is None:

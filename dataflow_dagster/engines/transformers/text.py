@@ -14,6 +14,7 @@ from dataflow_dagster.engines.transformers.model import (
     special_tokens,
     token_limit,
 )
+from dataflow_dagster.engines.transformers.processor import check_room, token_room
 from dataflow_dagster.engines.transformers.session import TransformersSession
 
 _loading = threading.Lock()
@@ -62,6 +63,20 @@ def render_text_chat(model_path: str, text: str, *, trust_remote_code: bool) -> 
     if bos is None or rendered.startswith(bos) or not adds_bos:
         return rendered
     return bos + rendered
+
+
+def check_beforehand(settings: LanguageSettings, prompt: str) -> None:
+    """Tell, before an engine starts, a prompt that leaves no row room for its text and answer.
+
+    Raises:
+        UnfitSettingError: See `check_room`.
+    """
+    if not prompt or token_room(settings) is None:
+        return
+    with _loading:
+        tokenizer = _tokenizer(settings.model_path, settings.trust_remote_code)
+    tokens = tokenizer(prompt, add_special_tokens=settings.add_special_tokens).input_ids
+    check_room(settings, prompt, len(tokens), "the prompt's words")
 
 
 def open_transformers(engine: Engine, settings: LanguageSettings) -> TransformersSession:

@@ -66,6 +66,11 @@ def sampling_parameters(request: Request, settings: LanguageSettings) -> "Sampli
         presence_penalty=wanted.presence_penalty,
         frequency_penalty=wanted.frequency_penalty,
         stop=list(wanted.stop),
+        stop_token_ids=list(wanted.stop_token_ids),
+        min_tokens=wanted.min_tokens,
+        ignore_eos=wanted.ignore_eos,
+        skip_special_tokens=wanted.skip_special_tokens,
+        include_stop_str_in_output=wanted.include_stop_str_in_output,
         seed=request.seed,
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
