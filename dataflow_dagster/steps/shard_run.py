@@ -53,7 +53,7 @@ class ShardRun:
         self._column = answer_column(run.step.asset)
         self._newest = current(self._writes)
         self._saver = run.saver(target)
-        self._preparing = 0
+        self._preparing: dict[int, None] = {}  # numbers, in order
         self._waiting: dict[int, Work] = {}
         self._tally = Tally()
         self._told_rows = self._told_failed = 0
@@ -113,11 +113,12 @@ class ShardRun:
 
     def _requests(self) -> Generator[Request]:
         for work, request in self._run.prepare(self._open_work()):
-            self._preparing -= 1
+            del self._preparing[work.number]
             for saved in self._saver.saved():  # not left until the engine's next answer
                 self._keep(*saved)
             if isinstance(request, RowError):
-                self._fail(work, request, undecided=self._at_engine())
+                overtaken = next(iter(self._preparing), work.number) < work.number
+                self._fail(work, request, undecided=overtaken + self._at_engine())
             else:
                 self._waiting[work.number] = work
                 yield request
@@ -134,10 +135,10 @@ class ShardRun:
                 tally.rows += 1
                 if work.digest:
                     if not self._reuse(work):
-                        self._preparing += 1
+                        self._preparing[work.number] = None
                         yield work
                 elif work.error is not None:
-                    undecided = self._preparing + self._at_engine()
+                    undecided = len(self._preparing) + self._at_engine()
                     self._fail(work, work.error, undecided=undecided)
                 elif work.row.get(ERROR) is not None:
                     tally.passed += 1
@@ -286,7 +287,7 @@ class ShardRun:
     def _tell(self) -> None:
         """Tell of the rows settled since it was last told."""
         tally = self._tally
-        settled = tally.rows - self._preparing - self._at_engine()
+        settled = tally.rows - len(self._preparing) - self._at_engine()
         rows, failed = settled - self._told_rows, tally.failed - self._told_failed
         if rows or failed:
             self._told_rows, self._told_failed = settled, tally.failed

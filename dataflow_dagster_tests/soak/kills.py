@@ -1,8 +1,9 @@
 """``python -m dataflow_dagster_tests.soak.kills [KILLS] [SEED]``: runs killed with signal 9.
 
 50 times, at a random row or a random change of a file's name in any asset, or at a random moment;
-half of the time the last line of a part is torn too. Then a run to the end: its files must be those
-of a run that nobody killed, byte for byte, and at most what was in flight was computed again.
+half of the time the last line of a part is torn too. Half of the runs begin with nothing, half with
+finished shards whose input was edited since. Then a run to the end: its files must be those of a
+run that nobody killed, byte for byte, and at most what was in flight was computed again.
 """
 
 import os
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from dataflow_dagster.ledger.part import PartWriter
-from dataflow_dagster.rows import encode
+from dataflow_dagster.rows import Row
 from dataflow_dagster.schema.loading import load_pipeline
 from dataflow_dagster.steps.saving import SAVE_AHEAD
 from dataflow_dagster_tests.steps import driving, probes
@@ -33,28 +34,39 @@ TAKES_S = 0.003
 MOST_AGAIN = SAVE_AHEAD + 4 * probes.WINDOW
 """Answers in flight when a run is killed: pictures being written, and some 10 ms of texts."""
 
+FILES = 5
+
+LOUD: dict[str, Any] = {"type": "Function", "name": f"{probes.__name__}:loud", "config": {}}
+
 KINDS: dict[str, dict[str, Any]] = {
     "text": {"steps": [step("Dice")]},
     "image": {"steps": [step("Paint"), step("Look")]},
     "repeat_time": {"steps": [step("Dice", repeat_time=3), step("Paint", repeat_time=2)]},
     "parquet": {"steps": [step("Dice"), step("Paint")], "format": "parquet", "shards": 2},
     "shards": {"steps": [step("Dice"), step("Paint"), step("Upper")], "shards": 4},
+    "clips": {"steps": [step("Dice"), step("Film")], "shards": 2},
+    "function": {"steps": [step("Dice"), LOUD, step("Paint")], "shards": 2},
+    "files": {"steps": [step("Dice"), step("Paint")], "meta_path": "in", "files_per_shard": 2},
 }
 
 
+_NOT_COMPARED = (".before", ".before.keys", ".sqlite", "-wal", "-shm")
+"""Ends of names of what may hold more after a kill, or other pages."""
+
+
 class Round(NamedTuple):
-    """What one kind of pipeline went through."""
+    """What one kind of pipeline went through; `edited`: over finished shards."""
 
     kind: str
+    edited: bool
     kills: int
     again: int
 
 
 def write_pipeline(folder: Path, kind: str) -> None:
     """Rows and ``probes.yaml`` in `folder`, all paths relative to it."""
-    folder.mkdir(parents=True)
-    lines = (encode({"id": n, "text": f"t{n}"}) + b"\n" for n in range(ROWS))
-    (folder / "rows.jsonl").write_bytes(b"".join(lines))
+    (folder / "in").mkdir(parents=True)
+    write_rows(folder, [{"id": n, "text": f"t{n}"} for n in range(ROWS)])
     said: dict[str, Any] = {
         "name": "probes",
         "meta_path": "rows.jsonl",
@@ -63,8 +75,24 @@ def write_pipeline(folder: Path, kind: str) -> None:
         **KINDS[kind],
     }
     own = {"log": "log", "takes_s": TAKES_S}
-    steps = [{**one, "config": {**one["config"], **own}} for one in said["steps"]]
+    steps = [
+        one if one is LOUD else {**one, "config": {**one["config"], **own}} for one in said["steps"]
+    ]
     (folder / "probes.yaml").write_text(yaml.safe_dump({**said, "steps": steps}))
+
+
+def write_rows(folder: Path, rows: list[Row]) -> None:
+    """As one file, and as some."""
+    driving.write_rows(folder / "rows.jsonl", rows)
+    for part in range(FILES):
+        driving.write_rows(folder / f"in/{part}.jsonl", rows[part::FILES])
+
+
+def edit(folder: Path) -> None:
+    """Rows are put before all others, one is changed and one removed, so that many move on."""
+    new: list[Row] = [{"id": f"n{n}", "text": f"n{n}"} for n in range(3)]
+    rows: list[Row] = [{"id": n, "text": f"t{n}" if n != 7 else "edited"} for n in range(ROWS)]
+    write_rows(folder, new + rows[:20] + rows[21:])
 
 
 def run(folder: Path, *dies: str) -> subprocess.Popen[bytes]:
@@ -122,7 +150,7 @@ def _tear(folder: Path, chance: random.Random) -> None:
     for part in [*folder.rglob("*.part"), *folder.rglob("*.interrupted")]:
         content = part.read_bytes()
         last = content.rstrip(b"\n").rfind(b"\n") + 1
-        if part.parent.name != "generated_images" and content:
+        if not part.parent.name.startswith("generated") and content:
             part.write_bytes(content[: chance.randint(last, len(content))])
 
 
@@ -132,34 +160,53 @@ def answers(folder: Path) -> int:
     return log.read_text().count("ask ") if log.exists() else 0
 
 
-def one_round(work: Path, kind: str, chance: random.Random) -> Round:
+def one_round(work: Path, kind: str, chance: random.Random, *, edited: bool = False) -> Round:
     """Kill one pipeline once or twice, let it end, and compare it with one nobody killed.
 
     Raises:
         RuntimeError: They differ, or more was computed again than was in flight.
     """
-    whole, folder = work / f"{kind}-whole", work / kind
-    if not whole.exists():
-        write_pipeline(whole, kind)
-        began = time.monotonic()
-        if run(whole).wait():
-            raise RuntimeError(f"{kind}: the run nobody killed failed")
-        (whole / "seconds").write_text(str(time.monotonic() - began))
+    whole, folder = _whole(work, kind, edited=edited), work / kind
     shutil.rmtree(folder, ignore_errors=True)
-    write_pipeline(folder, kind)
+    _begin(work, kind, folder, edited=edited)
     seconds = float((whole / "seconds").read_text())
     kills = sum(kill(folder, chance, seconds) for _ in range(chance.choice([1, 1, 2])))
     if run(folder).wait():
         raise RuntimeError(f"{kind}: the run after {kills} kills failed")
-    for part in ("base", "out"):
-        before, after = driving.files(whole / part), driving.files(folder / part)
-        if before != after:
-            differ = [name for name in {*before, *after} if before.get(name) != after.get(name)]
-            raise RuntimeError(f"{kind}: {part} differs after {kills} kills: {sorted(differ)}")
+    _compare(whole, folder, f"{kind}: after {kills} kills")
     again = answers(folder) - answers(whole)
     if again > MOST_AGAIN * kills:
         raise RuntimeError(f"{kind}: {again} answers computed again after {kills} kills")
-    return Round(kind, kills, again)
+    return Round(kind, edited, kills, again)
+
+
+def _whole(work: Path, kind: str, *, edited: bool) -> Path:
+    """A pipeline that nobody killed, made once."""
+    whole = work / f"{kind}-{'edited' if edited else 'whole'}"
+    if not whole.exists():
+        _begin(work, kind, whole, edited=edited)
+        began = time.monotonic()
+        if run(whole).wait():
+            raise RuntimeError(f"{kind}: the run nobody killed failed")
+        (whole / "seconds").write_text(str(time.monotonic() - began))
+    return whole
+
+
+def _begin(work: Path, kind: str, folder: Path, *, edited: bool) -> None:
+    if edited:
+        shutil.copytree(_whole(work, kind, edited=False), folder)
+        edit(folder)
+    else:
+        write_pipeline(folder, kind)
+
+
+def _compare(whole: Path, folder: Path, when: str) -> None:
+    for part in ("base", "out"):
+        before, after = driving.files(whole / part), driving.files(folder / part)
+        names = {name for name in {*before, *after} if not name.endswith(_NOT_COMPARED)}
+        differ = sorted(name for name in names if before.get(name) != after.get(name))
+        if differ:
+            raise RuntimeError(f"{when} {part} differs: {differ}")
 
 
 def rounds(work: Path, kills: int, seed: int) -> list[Round]:
@@ -167,7 +214,9 @@ def rounds(work: Path, kills: int, seed: int) -> list[Round]:
     chance = random.Random(seed)
     done: list[Round] = []
     while sum(one.kills for one in done) < kills:
-        done.append(one_round(work, list(KINDS)[len(done) % len(KINDS)], chance))
+        turn, at = divmod(len(done), len(KINDS))
+        edited = (turn + at) % 2 == 1
+        done.append(one_round(work, list(KINDS)[at], chance, edited=edited))
     return done
 
 

@@ -15,6 +15,7 @@ from dataflow_dagster.rows import Row, decode
 from dataflow_dagster.schema.loading import load_pipeline
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.answering import StepRun
+from dataflow_dagster.steps.file_input import file_keys, file_shards, register_files
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
 from dataflow_dagster.steps.raw_meta import RawMeta, input_index
 from dataflow_dagster.steps.results import Results
@@ -126,6 +127,8 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def partition_keys(pipeline: PipelineSpec) -> list[str | None]:
+    if pipeline.files_per_shard is not None:
+        return list(file_keys(pipeline))
     if pipeline.shards is None:
         return [None]
     return [f"{part:05d}-of-{pipeline.shards:05d}" for part in range(pipeline.shards)]
@@ -133,21 +136,11 @@ def partition_keys(pipeline: PipelineSpec) -> list[str | None]:
 
 def run(pipeline: PipelineSpec, *, recompute: bool = False, retry_failed: bool = False) -> Outcome:
     """Every asset of the pipeline, one after the other, as Dagster would."""
-    layout, keys = Layout(pipeline), partition_keys(pipeline)
     mirrors.forget()
-    raw_meta = RawMeta(pipeline, input_index(pipeline))
-    done = {
-        RAW_META: [
-            raw_meta.write_shard(
-                layout.shard(RAW_META, key),
-                part,
-                len(keys),
-                recompute=recompute,
-                retry_failed=retry_failed,
-            )
-            for part, key in enumerate(keys)
-        ]
-    }
+    if pipeline.files_per_shard is not None:
+        register_files(pipeline)
+    layout, keys = Layout(pipeline), partition_keys(pipeline)
+    done = {RAW_META: _raw_meta(pipeline, recompute=recompute, retry_failed=retry_failed)}
     above = RAW_META
     for one in pipeline.steps:
         with StepRun(pipeline, one, recompute=recompute, retry_failed=retry_failed) as answering:
@@ -164,6 +157,21 @@ def run(pipeline: PipelineSpec, *, recompute: bool = False, retry_failed: bool =
         for key in keys
     ]
     return Outcome(pipeline, done)
+
+
+def _raw_meta(pipeline: PipelineSpec, *, recompute: bool, retry_failed: bool) -> list[Manifest]:
+    layout, keys = Layout(pipeline), partition_keys(pipeline)
+    targets = [layout.shard(RAW_META, key) for key in keys]
+    how = {"recompute": recompute, "retry_failed": retry_failed}
+    if pipeline.files_per_shard is None:
+        step = RawMeta(pipeline, input_index(pipeline))
+        return [step.write_shard(one, at, len(keys), **how) for at, one in enumerate(targets)]
+    with file_shards(pipeline) as shards:
+        shards.read(map(str, keys))
+        return [
+            RawMeta(pipeline, shards.index(str(key))).write_shard(one, 0, 1, **how)
+            for key, one in zip(keys, targets, strict=True)
+        ]
 
 
 def open_files() -> set[str]:

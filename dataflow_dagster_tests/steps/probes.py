@@ -13,6 +13,7 @@ from pydantic import Field
 
 from dataflow_dagster import registry
 from dataflow_dagster.engines.session import Answer, Answered, Engine, Request, Session
+from dataflow_dagster.media.clips import Clip
 from dataflow_dagster.media.pictures import read_picture
 from dataflow_dagster.models.declaration import Given, Model
 from dataflow_dagster.rows import Medium, RowError
@@ -158,7 +159,26 @@ class Paint(Upper):
         )
 
 
+class Film(Upper):
+    """Films noise that hangs on the text, the seed and the prompt."""
+
+    writes: ClassVar[Medium] = "video"
+    asset: ClassVar[str] = "generated_videos"
+
+    def good_answer(self, request: Request) -> Answer:
+        import numpy as np
+
+        given = f"{self.prompt} {request.prompt} {request.seed}".encode()
+        noise = np.random.default_rng(list(blake2b(given, digest_size=8).digest()))
+        return Answer(clip=Clip(noise.integers(0, 255, (3, 32, 32, 3), np.uint8), 8))
+
+
+def loud(text: str) -> str:
+    """A step of its own: ``probes:loud``."""
+    return text.upper()
+
+
 def register() -> None:
     """Make the probes known under the step type ``Probe``."""
-    for probe in (Upper, Dice, Look, Paint):
+    for probe in (Upper, Dice, Look, Paint, Film):
         registry.register("Probe")(probe)

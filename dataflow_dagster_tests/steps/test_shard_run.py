@@ -1,12 +1,14 @@
 import itertools
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from dataflow_dagster.engines.session import Answer, Answered, Request
 from dataflow_dagster.ledger.part import RowsMismatchError
 from dataflow_dagster.steps.answering import StepRun
+from dataflow_dagster.steps.inputs import Work
 from dataflow_dagster.steps.layout import RAW_META, Layout
 from dataflow_dagster.steps.raw_meta import RawMeta, input_index
 from dataflow_dagster.steps.shard_run import HOPELESS_AFTER, HopelessStepError
@@ -171,6 +173,20 @@ def test_failures_are_not_hopeless_while_an_earlier_row_waits_for_its_answer(
     asset = "texts" if name == "Upper" else "captions"
     tally = ground.run(step(name)).tally(asset)
     assert (tally.computed, tally.failed) == (1, HOPELESS_AFTER + 50)
+
+
+def test_nor_while_an_earlier_row_is_overtaken_as_it_is_prepared(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground.rows({"text": "good"}, *({"text": f"unfit {n}"} for n in range(HOPELESS_AFTER + 50)))
+    preparing = StepRun.prepare
+
+    def prepare(self: StepRun, work: Iterator[Work]) -> Iterator[tuple[Work, Any]]:
+        first, *others = preparing(self, work)
+        yield from (*others, first)
+
+    monkeypatch.setattr(StepRun, "prepare", prepare)
+    assert ground.run(step("Upper")).tally("texts").computed == 1
 
 
 def test_many_failed_rows_among_known_answers_are_not_hopeless(ground: Ground) -> None:
