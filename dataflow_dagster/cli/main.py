@@ -10,6 +10,7 @@ from dataflow_dagster.cli.clean import clean
 from dataflow_dagster.cli.doctor import examine_all, machine
 from dataflow_dagster.cli.errors import errors
 from dataflow_dagster.cli.export import export
+from dataflow_dagster.cli.first_rows import remarks
 from dataflow_dagster.cli.gallery import gallery
 from dataflow_dagster.cli.models import key_lines, model_lines
 from dataflow_dagster.cli.opening import FAILED, Failed, Refused, config_option, loaded, resolved
@@ -94,18 +95,22 @@ def run(
 def check(config: Path) -> None:
     """Check one pipeline's YAML, its environment and that its input is there; run nothing.
 
-    Of folders in a store it is checked that they can be written. Exit code 0: it can run; 2: it
+    Of folders in a store it is checked that they can be written, and of the first rows that they
+    have the columns that are read. Exit code 0: it can run; 2: it
     cannot, and every reason is told.
     """
     ready = resolved(config)
     assets = [RAW_META, *(step.asset for step in ready.steps), RESULTS]
     layout = Layout(ready)
     try:
-        files = len(find_input(ready.meta_path, ready.image_key).files)
+        found = find_input(ready.meta_path, ready.image_key)
+        files, said = len(found.files), remarks(ready, found)
         for folder in (layout.base_folder, layout.save_folder):
             mirrors.check(folder)
     except (InputError, StoreError) as error:
         raise Refused(str(error)) from error
+    for remark in said:
+        click.echo(f"warning: {config}: {remark}", err=True)
     click.echo(f"{config}: ok: {files} file(s) at {ready.meta_path}: {' → '.join(assets)}")
 
 

@@ -21,6 +21,7 @@ from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.shards.files import FileGoneError, FileShards
 from dataflow_dagster.steps.answering import StepRun
 from dataflow_dagster.steps.file_input import file_shards
+from dataflow_dagster.steps.outlook import Outlook
 from dataflow_dagster.steps.raw_meta import RawMeta, input_index, is_made, standing
 from dataflow_dagster.steps.results import Results
 from dataflow_dagster.stores import mirrors
@@ -101,6 +102,7 @@ class _FileWriter:
         self._job = job
         self._shards = shards
         self._gone: list[str] = []
+        self._outlook = Outlook(job.pipeline, job.report)
 
     def __enter__(self) -> "_FileWriter":
         return self
@@ -124,7 +126,7 @@ class _FileWriter:
                 raise
             self._gone.append(key or "")
             return target, standing(job.pipeline, target, job.report)
-        step = RawMeta(job.pipeline, index, job.report)
+        step = RawMeta(job.pipeline, index, job.report, self._outlook)
         return target, step.write_shard(target, 0, 1, recompute=job.recompute)
 
 

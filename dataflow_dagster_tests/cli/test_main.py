@@ -72,6 +72,20 @@ def test_check_also_looks_at_input_and_environment(
     assert said in checked.stderr
 
 
+def test_check_names_a_column_that_no_first_row_has_and_an_id_that_is_none(tmp_path: Path) -> None:
+    rows = [{"id": n + 0.5, "txt": "x"} for n in range(3)]
+    checked = _call("check", "-c", write_pipeline(tmp_path, [SHOUT, SHOUT], rows=rows))
+    assert checked.exit_code == 0
+    said = [line.partition("demo.yaml: ")[2] for line in checked.stderr.splitlines()]
+    assert said == [
+        "column 'id' is 0.5, no text or whole number: rows like it are known by a hash of their"
+        " content",
+        "none of the first 3 rows has a text: text_key is 'text'; their columns: id, txt",
+    ]
+    later = [{"id": "a"}, {"id": "b", "text": "x"}]
+    assert not _call("check", "-c", write_pipeline(tmp_path, [SHOUT], rows=later)).stderr
+
+
 @pytest.mark.parametrize("command", ["run", "check"])
 def test_a_config_that_is_not_there_is_a_bad_yaml(tmp_path: Path, command: str) -> None:
     called = _call(command, "-c", tmp_path / "[gone].yaml")
