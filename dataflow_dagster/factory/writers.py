@@ -77,12 +77,12 @@ Writer = Callable[[Job], AbstractContextManager[WriteShard]]
 def raw_meta_writer(job: Job) -> Generator[WriteShard]:
     """Reads the user's input; its index is made by the first shard that needs it."""
     if job.pipeline.files_per_shard is not None:
-        with file_shards(job.pipeline) as shards, _FileWriter(job, shards) as files:
+        with file_shards(job.pipeline, job.report) as shards, _FileWriter(job, shards) as files:
             if not job.retry_failed:
                 shards.read(key for key in job.keys if key is not None)
             yield files.shard
         return
-    index = input_index(job.pipeline)
+    index = input_index(job.pipeline, job.report)
     step = RawMeta(job.pipeline, index, job.report)
     job.report.expect(sum(len(index.shard(*place_of(key))) for key in job.keys))
 

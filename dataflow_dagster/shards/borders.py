@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from dataflow_dagster.rows import decode, encode
+from dataflow_dagster.shards.writing import part_of, put, sweep
 from dataflow_dagster.stores import mirrors
 
 
@@ -81,13 +81,15 @@ def _load(path: Path) -> dict[str, Any] | None:
 
 
 def _save(path: Path, meta_path: str, borders: Borders) -> None:
+    """The lock is held: what others left half-made is nobody's any more."""
     said = {
         "meta_path": meta_path,
         "shards": len(borders.starts),
         "rows": borders.rows,
         "starts": borders.starts,
     }
-    part = path.with_name(f"{path.name}.{uuid4().hex}.part")
+    sweep(path.parent, path.name)
+    part = part_of(path)
     part.write_bytes(encode(said))
-    part.replace(path)
+    put(part, path)
     mirrors.put(path)

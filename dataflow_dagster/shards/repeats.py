@@ -8,7 +8,8 @@ from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, NamedTuple, Protocol, cast
-from uuid import uuid4
+
+from dataflow_dagster.shards.writing import part_of, put
 
 _HELD: Final = 65_536
 """Hashes in memory before they go to disk, and rows whose repeats are in memory when asked."""
@@ -82,10 +83,10 @@ class Collector:
         import numpy as np
 
         found = np.concatenate([_repeats(pairs) for pairs in self._buckets()])
-        part = path.with_name(f"{path.name}.{uuid4().hex}.part")  # others may write it too
+        part = part_of(path)
         with part.open("wb") as file:
             np.save(file, found[np.argsort(found[:, 0], kind="stable")])
-        part.replace(path)
+        put(part, path)
 
     def repeats(self) -> Iterator[list[tuple[int, int, int]]]:
         """Lists of (number, first, occurrence), one for each row that repeats a value."""

@@ -51,7 +51,7 @@ def source_media(pipeline: PipelineSpec) -> set[Medium]:
     return wanted
 
 
-def input_index(pipeline: PipelineSpec) -> InputIndex:
+def input_index(pipeline: PipelineSpec, progress: Progress | None = None) -> InputIndex:
     """The index of the pipeline's input: one pass over it, unless it is known from before.
 
     Raises:
@@ -61,7 +61,8 @@ def input_index(pipeline: PipelineSpec) -> InputIndex:
     check_input(pipeline, find_input(pipeline.meta_path, pipeline.image_key))
     folder = Layout(pipeline).folder(RAW_META)
     sharded = (pipeline.shards or 1) > 1
-    return open_index(reading_of(pipeline), folder, namer(pipeline), sharded=sharded)
+    say = (progress or Silent()).say
+    return open_index(reading_of(pipeline), folder, namer(pipeline), sharded=sharded, say=say)
 
 
 def reading_of(pipeline: PipelineSpec) -> Reading:
