@@ -12,6 +12,7 @@ from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.first_rows import FirstRows, first_rows, missing_columns
 from dataflow_dagster.steps.folders import UnwritableFolderError, check_folder
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, meta_folder
+from dataflow_dagster.steps.outlook import unused_id
 from dataflow_dagster.steps.overlap import check_input
 from dataflow_dagster.steps.raw_meta import source_media
 from dataflow_dagster.stores.store import StoreError
@@ -69,5 +70,7 @@ def _oddities(pipeline: PipelineSpec, first: FirstRows) -> Iterator[str]:
     if rows and errors:
         said = f"{len(errors)} of the first {rows + len(errors)} rows cannot be read"
         yield f"{said}, the first of them: {errors[0].message}"
+    if pipeline.id_key is None:
+        yield from list(filter(None, map(unused_id, first.rows)))[:1]
     if not first.whole:
         yield from (f"{pipeline.meta_path}: {said}" for said in missing_columns(pipeline, first))

@@ -14,6 +14,7 @@ from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.inspection import review_of
 from dataflow_dagster.steps.layout import RAW_META, RESULTS
 from dataflow_dagster.steps.review import Review
+from dataflow_dagster.steps.wanted import WORDS, column_read
 
 FAILED_SHARE = "failed_share"
 COMPLETE = "complete"
@@ -38,30 +39,36 @@ class AssetChecks:
 
     def specs(self) -> list[dg.AssetCheckSpec]:
         """What the asset is held to, known before it is made."""
-        specs: list[dg.AssetCheckSpec] = []
-        if self.asset != RESULTS:
-            specs.append(_failed_share_spec(self.key, self.pipeline.max_failed))
-        if self.asset != RAW_META:
-            said = "Rows out = rows in × repeat_time, with the same ids in the same order."
-            specs.append(
-                dg.AssetCheckSpec(COMPLETE, asset=self.key, blocking=True, description=said)
-            )
-        return specs + [standard.spec(self.key) for standard in self._standards()]
+        said = "Rows out = rows in × repeat_time, with the same ids in the same order."
+        if self.asset == RAW_META:
+            said = "Rows out = rows of the input."
+        return [
+            _failed_share_spec(self.key, self.pipeline.max_failed),
+            dg.AssetCheckSpec(COMPLETE, asset=self.key, blocking=True, description=said),
+            *(standard.spec(self.key) for standard in self._standards()),
+        ]
 
-    def results(self, done: Sequence[Done], sources: Sources) -> list[dg.AssetCheckResult]:
+    def results(
+        self, done: Sequence[Done], sources: Sources, *, part: bool = False
+    ) -> list[dg.AssetCheckResult]:
         """The verdicts on the shards of one run.
 
         Args:
             done: The shards and their manifests.
             sources: The shards they were made of, by partition key.
+            part: The run has others: what lacks in these alone may be no mistake.
         """
-        return list(self._results(done, sources))
+        return list(self._results(done, sources, part=part))
 
-    def _results(self, done: Sequence[Done], sources: Sources) -> Iterator[dg.AssetCheckResult]:
+    def _results(
+        self, done: Sequence[Done], sources: Sources, *, part: bool
+    ) -> Iterator[dg.AssetCheckResult]:
         step = step_of(self.pipeline, self.asset)
-        if self.asset != RESULTS:
-            tallies = {shard.key: manifest.tally for shard, manifest in done}
-            yield _failed_share(self.key, tallies, self.pipeline.max_failed)
+        tallies = {shard.key: manifest.tally for shard, manifest in done}
+        alone = None if step is None or part else _all_left_alone(self.pipeline, step, tallies)
+        yield _failed_share(self.key, tallies, self.pipeline.max_failed, alone)
+        if self.asset == RAW_META:
+            yield self._complete(list(map(self._unlike_index, done)))
         if self.asset == RESULTS:
             yield self._complete(list(map(self._unlike_in_number, done, _in_turn(done, sources))))
         if step is not None:
@@ -88,6 +95,12 @@ class AssetChecks:
         step = self.pipeline.steps[-1]
         wanted = review_of(source, step.asset, step).rows
         return _Compared(source.key, wanted, done[1].tally.rows, same_ids=True)
+
+    def _unlike_index(self, done: Done) -> "_Compared":
+        """The rows that are there, beside those that were read of the input."""
+        shard, manifest = done
+        rows = review_of(shard, RAW_META, None).rows
+        return _Compared(shard.key, manifest.tally.rows, rows, same_ids=True)
 
     def _complete(self, compared: Sequence["_Compared"]) -> dg.AssetCheckResult:
         wrong = [shard for shard in compared if not shard.is_whole]
@@ -136,15 +149,19 @@ def _in_turn(done: Sequence[Done], sources: Sources) -> list[Shard]:
 def _failed_share_spec(asset: dg.AssetKey, max_failed: float | None) -> dg.AssetCheckSpec:
     """Warns of failed rows, stops above `max_failed`."""
     allowed = (
-        "Warns where a row failed." if max_failed is None else f"Stops above {max_failed:.1%}."
+        "Warns where a row failed" if max_failed is None else f"Stops above {max_failed:.1%}, warns"
     )
+    allowed += ", and where no row has what is read."
     return dg.AssetCheckSpec(
         FAILED_SHARE, asset=asset, blocking=max_failed is not None, description=allowed
     )
 
 
 def _failed_share(
-    asset: dg.AssetKey, tallies: Mapping[str | None, Tally], max_failed: float | None
+    asset: dg.AssetKey,
+    tallies: Mapping[str | None, Tally],
+    max_failed: float | None,
+    alone: str | None,
 ) -> dg.AssetCheckResult:
     tally = sum_of(tallies.values())
     share = tally.failed / tally.rows if tally.rows else 0.0
@@ -163,8 +180,21 @@ def _failed_share(
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=FAILED_SHARE,
-        passed=not too_many and (tally.failed == 0 or max_failed is not None),
+        passed=not too_many and (tally.failed == 0 or max_failed is not None) and alone is None,
         severity=dg.AssetCheckSeverity.ERROR if too_many else dg.AssetCheckSeverity.WARN,
-        description=said + (f", more than max_failed {max_failed:.1%}" if too_many else ""),
+        description=alone
+        or said + (f", more than max_failed {max_failed:.1%}" if too_many else ""),
         metadata=shown,
     )
+
+
+def _all_left_alone(
+    pipeline: PipelineSpec, step: StepSpec, tallies: Mapping[str | None, Tally]
+) -> str | None:
+    """What is said where no row has what the step reads; None: some has, or there is no row."""
+    tally = sum_of(tallies.values())
+    if not tally.skipped or tally.skipped + tally.passed < tally.rows:
+        return None
+    read = column_read(pipeline, step)
+    named = "" if read is None else f"; {read.key} is '{read.column}'"
+    return f"no row has a {WORDS[step.config.reads]}: all {tally.skipped} were left alone{named}"

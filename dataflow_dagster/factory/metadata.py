@@ -59,7 +59,8 @@ class Story:
         if self._asset != RESULTS:
             shown |= _found(review_of(shard, self._asset, self._step))
         if shard.key is not None:
-            shown["checks"] = _judged(self.verdicts([(shard, manifest)]))
+            judged = self._checks.results([(shard, manifest)], self._sources, part=True)
+            shown["checks"] = _judged(judged)
         return shown | Samples(self._pipeline, self._asset, shard).metadata()
 
     def verdicts(self, done: Sequence[Done]) -> list[dg.AssetCheckResult]:

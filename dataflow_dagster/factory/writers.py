@@ -22,6 +22,7 @@ from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.shards.files import FileGoneError, FileShards
 from dataflow_dagster.steps.answering import StepRun
 from dataflow_dagster.steps.file_input import file_shards
+from dataflow_dagster.steps.outlook import Outlook
 from dataflow_dagster.steps.raw_meta import RawMeta, input_index, is_made, standing
 from dataflow_dagster.steps.results import Results
 from dataflow_dagster.stores import mirrors
@@ -79,12 +80,12 @@ Writer = Callable[[Job], AbstractContextManager[WriteShard]]
 def raw_meta_writer(job: Job) -> Generator[WriteShard]:
     """Reads the user's input; its index is made by the first shard that needs it."""
     if job.pipeline.files_per_shard is not None:
-        with file_shards(job.pipeline) as shards, _FileWriter(job, shards) as files:
+        with file_shards(job.pipeline, job.report) as shards, _FileWriter(job, shards) as files:
             if not job.retry_failed:
                 shards.read(key for key in job.keys if key is not None)
             yield files.shard
         return
-    index = input_index(job.pipeline)
+    index = input_index(job.pipeline, job.report)
     step = RawMeta(job.pipeline, index, job.report)
     job.report.expect(sum(len(index.shard(*place_of(key))) for key in job.keys))
 
@@ -104,6 +105,7 @@ class _FileWriter:
         self._job = job
         self._shards = shards
         self._gone: list[str] = []
+        self._outlook = Outlook(job.pipeline, job.report)
 
     def __enter__(self) -> "_FileWriter":
         return self
@@ -127,7 +129,7 @@ class _FileWriter:
                 raise
             self._gone.append(key or "")
             return target, standing(job.pipeline, target, job.report)
-        step = RawMeta(job.pipeline, index, job.report)
+        step = RawMeta(job.pipeline, index, job.report, self._outlook)
         return target, step.write_shard(target, 0, 1, recompute=job.recompute)
 
 

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.formats.lookup import stem_of
 from dataflow_dagster.shards.borders import locked
-from dataflow_dagster.shards.database import Database
+from dataflow_dagster.shards.database import DamagedError, Database
 from dataflow_dagster.stores.lock import held
 from dataflow_dagster.stores.mirrors import mirror_of
 
@@ -28,6 +29,22 @@ class UnknownShardError(Exception):
     """A partition key that no shard of files has."""
 
 
+class _Base(Database):
+    """The catalogue's file, which nothing can be made anew from."""
+
+    @contextmanager
+    def _damage_told(self) -> Generator[None]:
+        try:
+            with super()._damage_told():
+                yield
+        except DamagedError as damaged:
+            raise InputError(
+                self.path,
+                "is damaged; it says which files are in which shard. Put back a copy of it, or"
+                " delete it: all files then make new shards, and known answers are taken over",
+            ) from damaged
+
+
 class Catalogue:
     """The shards of one input's files, in ``<folder>/shards.sqlite``.
 
@@ -36,7 +53,7 @@ class Catalogue:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._base = Database(folder / "shards.sqlite", _TABLES)
+        self._base = _Base(folder / "shards.sqlite", _TABLES)
         self._mirror = mirror_of(folder)
 
     @contextmanager

@@ -1,11 +1,11 @@
 """Shards of so many files each: every file is read alone, ids are unique over all of them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeVar
 
 from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.formats.inputs import Input, base_of, find_input
@@ -15,10 +15,13 @@ from dataflow_dagster.places import AnyPath, stamp
 from dataflow_dagster.rows import fingerprint
 from dataflow_dagster.shards.borders import locked
 from dataflow_dagster.shards.catalogue import Catalogue
-from dataflow_dagster.shards.index import InputIndex, SavedIndex, signature_of
+from dataflow_dagster.shards.database import DamagedError
+from dataflow_dagster.shards.index import InputIndex, SavedIndex, Say, signature_of
 from dataflow_dagster.shards.occurrences import Found, Occurrences
 from dataflow_dagster.shards.repeats import Collector
 from dataflow_dagster.shards.scan import NameOf, Reading, Scan
+
+T = TypeVar("T")
 
 _AT_ONCE_ROWS: Final = 50_000
 _AT_ONCE_SHARDS: Final = 500
@@ -74,9 +77,13 @@ class FileShards:
         reading: How files are read.
         folder: Where the catalogue and what was found in the files are kept.
         name_of: Names rows.
+        say: Is told where what was found in the files is damaged and they are read once more.
     """
 
-    def __init__(self, reading: Reading, folder: Path, name_of: NameOf) -> None:
+    def __init__(
+        self, reading: Reading, folder: Path, name_of: NameOf, say: Say = lambda what: None
+    ) -> None:
+        self._say = say
         self._reading = reading
         self._folder = folder
         self._name_of = name_of
@@ -88,7 +95,7 @@ class FileShards:
 
     def __enter__(self) -> "FileShards":
         self._stack.enter_context(self._catalogue.held())
-        self._stack.enter_context(self._occurrences.held())
+        self._mended(lambda: self._stack.enter_context(self._occurrences.held()))
         return self
 
     def __exit__(
@@ -110,7 +117,7 @@ class FileShards:
         """
         last = max((self._catalogue.number(key) for key in keys), default=-1)
         with locked(self._folder / "files.lock"):
-            self._read_earlier(last + 1)
+            self._mended(lambda: self._read_earlier(last + 1))
 
     def index(self, key: str) -> InputIndex:
         """The rows of one shard; their numbers count within it.
@@ -122,13 +129,26 @@ class FileShards:
         """
         number = self._catalogue.number(key)
         with locked(self._folder / "files.lock"):
-            self._read_earlier(number)
-            found = self.files(number)
-            signature, rows = self._read(number, found)
-            repeats = self._occurrences.compare(number)
+            found, signature, rows, repeats = self._mended(lambda: self._compared(number))
         saved = SavedIndex(rows, fingerprint([signature, repeats]))
         ids, names = (self._occurrences.repeats(number, kind) for kind in ("id", "name"))
         return InputIndex(self._reading, found, self._folder, saved, ids, names)
+
+    def _compared(self, number: int) -> tuple[Input, str, int, str]:
+        self._read_earlier(number)
+        found = self.files(number)
+        signature, rows = self._read(number, found)
+        return found, signature, rows, self._occurrences.compare(number)
+
+    def _mended(self, ask: Callable[[], T]) -> T:
+        """What `ask` gives, with a new file of what was found where the old one is damaged."""
+        try:
+            return ask()
+        except DamagedError as damaged:
+            self._say(f"{damaged} and is made anew: the files are read once more")
+            self._occurrences.remake()
+            self._read_up_to = 0
+            return ask()
 
     def files(self, number: int) -> Input:
         """The files of a shard.

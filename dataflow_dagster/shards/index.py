@@ -3,7 +3,7 @@
 import json
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -26,6 +26,9 @@ from dataflow_dagster.wholes import write_whole
 
 _VERSION: Final = 3
 """To be raised when the same input comes to give another index."""
+
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +166,12 @@ class InputIndex:
 
 
 def open_index(
-    reading: Reading, folder: Path, name_of: NameOf | None = None, *, sharded: bool = False
+    reading: Reading,
+    folder: Path,
+    name_of: NameOf | None = None,
+    *,
+    sharded: bool = False,
+    say: Say = lambda what: None,
 ) -> InputIndex:
     """The input's index, saved in `folder` and made anew only when input or reading changed.
 
@@ -174,6 +182,7 @@ def open_index(
         folder: Where the index is kept.
         name_of: Names rows, so that equal names are found.
         sharded: Reading is to begin anywhere; a file in which it cannot is spooled on the way.
+        say: Is told where an index is damaged.
 
     Raises:
         InputError: There is no such input, or it cannot be read.
@@ -181,10 +190,10 @@ def open_index(
     found = find_input(reading.meta_path, reading.image_key)
     spooled = sharded and _begins_at_start(found)
     signature = signature_of(reading, found, named=name_of is not None, spooled=spooled)
-    saved = _load(folder, signature)
+    saved = _load(folder, signature, say)
     if saved is None:
         with locked(folder / "index.lock"):
-            saved = _load(folder, signature)
+            saved = _load(folder, signature, lambda what: None)
             if saved is None:
                 scan = Scan(reading, found, name_of)
                 saved = _build(scan, _Kept(folder, signature), spooled=spooled)
@@ -206,6 +215,11 @@ class _Kept:
         self.names = folder / f"{stem}-names.npy"
         self.spool = folder / f"{stem}-rows.spool"
 
+    def sizes(self, *, spooled: bool) -> list[int]:
+        """Bytes of the files beside `about`; -1: there is none."""
+        files = [self.ids, self.names, *([self.spool] if spooled else [])]
+        return [path.stat().st_size if path.is_file() else -1 for path in files]
+
     def forget_others(self) -> None:
         """Remove the files of indexes made before, and what was killed as it made one.
 
@@ -223,14 +237,15 @@ def _unlike_any(own: str, occurrence: int) -> str:
     return f"{own}~{occurrence}~{rows.fingerprint([own, occurrence])[:8]}"
 
 
-def _load(folder: Path, signature: str) -> dict[str, Any] | None:
-    """What `_build` saved; None: nothing, or for another input or reading."""
+def _load(folder: Path, signature: str, say: Say) -> dict[str, Any] | None:
+    """What `_build` saved; None: nothing, for another input or reading, or half lost since."""
     kept = _Kept(folder, signature)
     with suppress(OSError, ValueError):
         saved = json.loads(kept.about.read_bytes())
         if isinstance(saved, dict) and saved.get("signature") == signature:
-            needed = [kept.ids, kept.names, *([kept.spool] if saved["spooled"] else [])]
-            return saved if all(path.is_file() for path in needed) else None
+            if kept.sizes(spooled=len(saved["sizes"]) > 2) == saved["sizes"]:
+                return saved
+            say(f"the index in {folder} is damaged and is made anew: the input is read once more")
     return None
 
 
@@ -249,7 +264,7 @@ def _build(scan: "Scan", kept: _Kept, *, spooled: bool) -> dict[str, Any]:
         "signature": kept.signature,
         "rows": scan.rows,
         "places": scan.places,
-        "spooled": spooled,
+        "sizes": kept.sizes(spooled=spooled),
     }
     write_whole(kept.about, rows.encode(saved))
     kept.forget_others()

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Final, Literal
 
-from dataflow_dagster.shards.database import Database
+from dataflow_dagster.shards.database import DamagedError, Database
 from dataflow_dagster.shards.repeats import Collector, Repeat
 
 Kind = Literal["id", "name"]
@@ -95,6 +95,10 @@ class Occurrences:
         """Within it questions cost a tenth; see `Database.held`."""
         return self._base.held()
 
+    def remake(self) -> None:
+        """Begin again: the files are read once more."""
+        self._base.remake()
+
     def unread(self, shards: range) -> list[int]:
         """Those of the shards that were not read yet, in order."""
         read = "SELECT shard FROM shards WHERE shard >= ? AND shard < ?"
@@ -144,6 +148,12 @@ class Occurrences:
 
     def forget(self, shards: Iterable[int]) -> None:
         """Forget what stands in these shards; all others are to be compared anew."""
+        try:
+            self._forget(list(shards))
+        except DamagedError:
+            self.remake()
+
+    def _forget(self, shards: Sequence[int]) -> None:
         with self._base.writing() as base:
             for shard in shards:
                 for table in _PARTS:

@@ -8,9 +8,8 @@ from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, NamedTuple, Protocol, cast
-from uuid import uuid4
 
-from dataflow_dagster.wholes import sync
+from dataflow_dagster.wholes import whole
 
 _HELD: Final = 65_536
 """Hashes in memory before they go to disk, and rows whose repeats are in memory when asked."""
@@ -84,11 +83,8 @@ class Collector:
         import numpy as np
 
         found = np.concatenate([_repeats(pairs) for pairs in self._buckets()])
-        part = path.with_name(f"{path.name}.{uuid4().hex}.part")  # others may write it too
-        with part.open("wb") as file:
+        with whole(path) as file:
             np.save(file, found[np.argsort(found[:, 0], kind="stable")])
-            sync(file)
-        part.replace(path)
 
     def repeats(self) -> Iterator[list[tuple[int, int, int]]]:
         """Lists of (number, first, occurrence), one for each row that repeats a value."""

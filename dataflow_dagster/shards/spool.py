@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final
-from uuid import uuid4
 
 from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.rows import Row, RowError, decode
+from dataflow_dagster.wholes import sync
 
 _LENGTH: Final = struct.Struct("<I")
 _LEVEL: Final = 1
@@ -29,7 +29,7 @@ class SpoolWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._part = path.with_name(f"{path.name}.{uuid4().hex}.part")
+        self._part = path.with_name(path.name + ".part")
         self._file: BinaryIO = self._part.open("wb")
         self._size = 0
 
@@ -55,6 +55,7 @@ class SpoolWriter:
 
     def save(self) -> None:
         """Let the spool stand under its name."""
+        sync(self._file)
         self._file.close()
         self._part.replace(self._path)
 

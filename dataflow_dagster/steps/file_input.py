@@ -10,6 +10,7 @@ from dataflow_dagster.shards.files import FileShards, Listing, list_files
 from dataflow_dagster.shards.upkeep import look_after
 from dataflow_dagster.steps.layout import RAW_META, Layout
 from dataflow_dagster.steps.overlap import check_input
+from dataflow_dagster.steps.progress import Progress, Silent
 from dataflow_dagster.steps.raw_meta import namer, reading_of
 from dataflow_dagster.stores import mirrors
 
@@ -65,7 +66,8 @@ def waiting_files(pipeline: PipelineSpec) -> list[str]:
         return []
 
 
-def file_shards(pipeline: PipelineSpec) -> FileShards:
-    """Opens the registered shards."""
+def file_shards(pipeline: PipelineSpec, progress: Progress | None = None) -> FileShards:
+    """Opens the registered shards; `progress` is told where something is made anew."""
     folder = Layout(pipeline).folder(RAW_META)
-    return FileShards(reading_of(pipeline), folder, namer(pipeline))
+    say = (progress or Silent()).say
+    return FileShards(reading_of(pipeline), folder, namer(pipeline), say)

@@ -6,10 +6,11 @@ from itertools import chain, islice
 from typing import Final
 
 from dataflow_dagster.formats.inputs import find_input
+from dataflow_dagster.models.declaration import Model
 from dataflow_dagster.rows import Row, RowError
-from dataflow_dagster.schema.pipeline import PipelineSpec
+from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.schema.spelling import listed, nearest
-from dataflow_dagster.steps.raw_meta import source_media
+from dataflow_dagster.steps.wanted import ColumnRead, column_read
 
 LOOKED_AT: Final = 200
 """Rows."""
@@ -67,17 +68,11 @@ def missing_columns(pipeline: PipelineSpec, first: FirstRows) -> Iterator[str]:
             yield f"column '{column}' ({key}) is empty in {which}"
 
 
-def _needed(pipeline: PipelineSpec) -> Iterator[tuple[str, str]]:
-    """The key of the YAML, and the column it names, of what steps read of the input."""
-    keys = {
-        "image": ("image_key", pipeline.image_key),
-        "text": ("text_key", pipeline.text_key),
-        "video": ("video_key", pipeline.video_key),
-    }
-    if not any(step.config.takes_row() for step in pipeline.steps):
-        yield from (keys[medium] for medium in sorted(source_media(pipeline)))
-    made: set[str | None] = set()
-    for step in pipeline.steps:
-        if step.input_key is not None and step.input_key not in made:
-            yield "input_key", step.input_key
-        made |= {step.asset, step.output_key}
+def _needed(pipeline: PipelineSpec) -> Iterator[ColumnRead]:
+    """What steps read of the input; a function that is given the row may read anything."""
+    named = (step for step in pipeline.steps if not _is_function(step))
+    yield from dict.fromkeys(filter(None, (column_read(pipeline, step) for step in named)))
+
+
+def _is_function(step: StepSpec) -> bool:
+    return type(step.config).takes_row is not Model.takes_row  # asking it would import it

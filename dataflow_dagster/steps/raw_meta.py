@@ -28,6 +28,7 @@ from dataflow_dagster.shards.index import Identity, InputIndex, open_index
 from dataflow_dagster.shards.scan import NameOf, Reading
 from dataflow_dagster.steps.inputs import checked_text
 from dataflow_dagster.steps.layout import RAW_META, Layout, meta_folder
+from dataflow_dagster.steps.outlook import Outlook
 from dataflow_dagster.steps.overlap import Written, check_input
 from dataflow_dagster.steps.pictures import name_after, told_apart, with_hash
 from dataflow_dagster.steps.progress import Progress, Silent
@@ -51,7 +52,7 @@ def source_media(pipeline: PipelineSpec) -> set[Medium]:
     return wanted
 
 
-def input_index(pipeline: PipelineSpec) -> InputIndex:
+def input_index(pipeline: PipelineSpec, progress: Progress | None = None) -> InputIndex:
     """The index of the pipeline's input: one pass over it, unless it is known from before.
 
     Raises:
@@ -61,7 +62,8 @@ def input_index(pipeline: PipelineSpec) -> InputIndex:
     check_input(pipeline, find_input(pipeline.meta_path, pipeline.image_key))
     folder = Layout(pipeline).folder(RAW_META)
     sharded = (pipeline.shards or 1) > 1
-    return open_index(reading_of(pipeline), folder, namer(pipeline), sharded=sharded)
+    say = (progress or Silent()).say
+    return open_index(reading_of(pipeline), folder, namer(pipeline), sharded=sharded, say=say)
 
 
 def reading_of(pipeline: PipelineSpec) -> Reading:
@@ -101,13 +103,19 @@ class RawMeta:
         pipeline: With its environment resolved.
         index: Of the pipeline's input.
         progress: Is told of rows done.
+        outlook: That of the run, where it has a `RawMeta` for each shard; None: it has this one.
     """
 
     def __init__(
-        self, pipeline: PipelineSpec, index: InputIndex, progress: Progress | None = None
+        self,
+        pipeline: PipelineSpec,
+        index: InputIndex,
+        progress: Progress | None = None,
+        outlook: Outlook | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._progress: Progress = progress or Silent()
+        self._outlook = outlook or Outlook(pipeline, self._progress)
         self._index = index
         self._told = False
         self._folder = meta_folder(pipeline)
@@ -132,6 +140,7 @@ class RawMeta:
 
         Raises:
             NothingToRetryError: They stay, and are not there.
+            HopelessStepError: Every row of the first few hundred fails for one reason.
         """
         if retry_failed:
             return standing(self._pipeline, target, self._progress)
@@ -142,6 +151,7 @@ class RawMeta:
             and (manifest.fingerprint, manifest.source) == (self.fingerprint, source)
             and "inside_output" not in manifest.tally.kinds  # a file may be there by now
         ):
+            self._outlook.proven |= manifest.tally.failed < manifest.tally.rows
             return standing(self._pipeline, target, self._progress)
         began = time.monotonic()
         tally = Tally()
@@ -174,11 +184,14 @@ class RawMeta:
         row: Row = {} if isinstance(numbered.row, RowError) else _without_ours(numbered.row)
         row[ID] = identity.id
         try:
+            self._outlook.look_at_id(row, numbered.number)
             self._place(row, numbered.row, identity)
             tally.computed += 1
+            self._outlook.proven = True
         except RowError as failure:
             row[ERROR] = failure.as_column(RAW_META)
             tally.count_error(failure.kind)
+            self._outlook.failed(failure)
         return row
 
     def _place(self, row: Row, given: Row | RowError, identity: Identity) -> None:

@@ -72,6 +72,16 @@ def test_check_also_looks_at_input_and_environment(
     assert said in checked.stderr
 
 
+def test_check_names_an_id_that_is_none(tmp_path: Path) -> None:
+    rows = [{"id": n + 0.5, "text": "x"} for n in range(3)]
+    checked = _call("check", "-c", write_pipeline(tmp_path, [SHOUT, SHOUT], rows=rows))
+    assert checked.exit_code == 0
+    assert checked.stderr == (
+        "warning: column 'id' is 0.5, no text or whole number: rows like it are known by a hash of"
+        " their content\n"
+    )
+
+
 @pytest.mark.parametrize("command", ["run", "check"])
 def test_a_config_that_is_not_there_is_a_bad_yaml(tmp_path: Path, command: str) -> None:
     called = _call(command, "-c", tmp_path / "[gone].yaml")

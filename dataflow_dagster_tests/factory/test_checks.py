@@ -5,6 +5,7 @@ import pytest
 
 from dataflow_dagster.steps.layout import Layout
 from dataflow_dagster_tests.toys.pipelines import (
+    NAME,
     PAINT,
     SHOUT,
     pipeline,
@@ -200,3 +201,44 @@ def test_it_names_the_shards_and_each_partition_has_its_own_verdicts(
     assert (
         "| not kept | failed\\_share | 1 of 2 rows failed" in told(alone, "demo", "texts")["checks"]
     )
+
+
+def test_results_and_raw_meta_are_held_to_both_as_steps_are(tmp_path: Path) -> None:
+    of = pipeline(tmp_path, [PAINT], rows=ROWS, max_failed=0.1)
+    assert materialize(of).success
+    (tmp_path / "demo/out/generated_images").rename(tmp_path / "elsewhere")
+    (tmp_path / "demo/out/generated_images").symlink_to(tmp_path / "elsewhere")
+    result = materialize(of, recompute=True)
+    failed = _evaluation(result, "results")
+    assert not failed.passed
+    assert str(failed.description).startswith("4 of 4 rows failed here (outside_folder: 4)")
+    whole = _evaluation(result, "raw_meta", "complete")
+    assert (whole.passed, whole.blocking) == (True, True)
+    assert whole.description == "4 of 4 rows are here, each in its place"
+
+
+def test_where_no_row_has_what_a_step_reads_the_check_warns_in_words(tmp_path: Path) -> None:
+    rows = [{"id": str(n), "img": "x.png"} for n in range(5)]
+    result = materialize(pipeline(tmp_path, [NAME, {**SHOUT, "input_key": "img"}], rows=rows))
+    assert result.success
+    check = _evaluation(result, "captions")
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert check.description == (
+        "no row has a picture: all 5 were left alone; image_key is 'image'"
+    )
+    assert _evaluation(result, "texts").passed
+
+
+def test_a_shard_without_pictures_beside_one_that_has_some_is_no_reason_to_warn(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    rows = [{"id": "a", "text": "x"}, {"id": "b", "other": "y"}]
+    of = pipeline(tmp_path, [SHOUT], rows=rows, shards=2)
+    result = materialize(of, instance=instance, shards=[0, 1])
+    assert _evaluation(result, "texts").passed
+    assert "not kept" not in str(told(result, "demo", "texts"))
+
+
+def test_an_empty_input_is_no_reason_to_warn(tmp_path: Path) -> None:
+    result = materialize(pipeline(tmp_path, [SHOUT], rows=[]))
+    assert _evaluation(result, "texts").passed

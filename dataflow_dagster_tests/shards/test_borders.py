@@ -40,3 +40,10 @@ def test_fewer_rows_than_before_move_the_borders_and_say_so_once(tmp_path: Path)
 def test_damaged_borders_are_set_anew(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "borders.json").write_bytes(content)
     assert kept_borders(tmp_path, "in", 10, 2).starts == (0, 5)
+
+
+def test_who_writes_next_removes_what_a_killed_run_left_half_made(tmp_path: Path) -> None:
+    left = tmp_path / "borders.json.0a1b.part"
+    left.touch()
+    kept_borders(tmp_path, "in.jsonl", 10, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["borders.json", "borders.lock"]

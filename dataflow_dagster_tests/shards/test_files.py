@@ -1,4 +1,5 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -43,6 +44,10 @@ class Files:
 
 def _image(row: Row, row_id: str) -> str | None:
     return row.get("image", row_id)
+
+
+def _scribble(path: Path) -> None:
+    path.write_bytes(b"x" * path.stat().st_size)
 
 
 @pytest.fixture
@@ -219,3 +224,36 @@ def test_of_shards_read_together_a_file_that_is_gone_stops_its_own_alone(files: 
         shards.read([first, second])
         index = shards.index(second)
         assert [index.identify(row).error for row in index.read(0, 1)] != [None]
+
+
+@pytest.mark.parametrize("torn", [lambda path: os.truncate(path, 5000), _scribble])
+def test_what_was_found_is_found_again_where_its_file_is_damaged(
+    files: Files, torn: Callable[[Path], None]
+) -> None:
+    files.write("a.jsonl", {"id": "x"})
+    files.write("b.jsonl", {"id": "x"})
+    first, second = files.register()
+    whole = [repr(files.identities(key)) for key in (first, second)]
+    torn(files.folder / "index/occurrences.sqlite")
+    said: list[str] = []
+    with FileShards(Reading(str(files.base)), files.folder / "index", _image, said.append) as open_:
+        open_.read([second])
+        index = open_.index(second)
+        assert repr([index.identify(row) for row in index.read(0, 9)]) == whole[1]
+    assert len(said) == 1
+    assert said[0].endswith(
+        "occurrences.sqlite is damaged and is made anew: the files are read once more"
+    )
+
+
+@pytest.mark.parametrize("torn", [lambda path: os.truncate(path, 5000), _scribble])
+def test_which_files_make_which_shard_cannot_be_made_anew_and_the_way_out_is_told(
+    files: Files, torn: Callable[[Path], None]
+) -> None:
+    files.write("a.jsonl", {"id": "x"})
+    (key,) = files.register()
+    torn(files.folder / "index/shards.sqlite")
+    with pytest.raises(InputError, match=r"shards.sqlite: is damaged.*delete it"):
+        files.identities(key)
+    (files.folder / "index/shards.sqlite").unlink()
+    assert files.register() == [key]

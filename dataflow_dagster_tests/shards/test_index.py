@@ -403,3 +403,26 @@ def test_memory_does_not_grow_with_the_number_of_rows(
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0]
+
+
+@pytest.mark.parametrize("size", [0, 50])
+@pytest.mark.parametrize("torn", ["index-*-ids.npy", "index-*-names.npy", "index.json"])
+def test_an_index_of_which_a_file_is_torn_is_made_anew(
+    tmp_path: Path, torn: str, size: int
+) -> None:
+    path = _write(tmp_path / "rows.jsonl", [{"id": "a"}, {"id": "a"}])
+    before = repr(_identities(_open(path, tmp_path)))
+    (file,) = tmp_path.rglob(torn)
+    file.write_bytes(file.read_bytes()[:size])
+    assert repr(_identities(_open(path, tmp_path))) == before
+
+
+def test_the_next_index_removes_what_a_killed_run_left_half_made(tmp_path: Path) -> None:
+    path = _write(tmp_path / "rows.jsonl", [{"id": "a"}])
+    _open(path, tmp_path)
+    (about,) = tmp_path.rglob("index.json")
+    left = [about.with_name(f"{name}.0a1b.part") for name in ("index.json", "index-1-ids.npy")]
+    for file in left:
+        file.touch()
+    _open(_write(path, [{"id": "a"}, {"id": "b"}]), tmp_path)
+    assert [file for file in left if file.exists()] == []

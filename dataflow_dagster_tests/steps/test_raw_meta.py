@@ -5,7 +5,15 @@ from typing import Any
 import pytest
 
 from dataflow_dagster.rows import Row
-from dataflow_dagster.steps.raw_meta import raw_meta_fingerprint, source_media
+from dataflow_dagster.steps.layout import Layout
+from dataflow_dagster.steps.progress import Silent
+from dataflow_dagster.steps.raw_meta import (
+    RawMeta,
+    input_index,
+    raw_meta_fingerprint,
+    source_media,
+)
+from dataflow_dagster.steps.shard_run import HopelessStepError
 from dataflow_dagster_tests.steps.driving import Ground, draw, step
 
 ROWS: list[Row] = [
@@ -174,3 +182,39 @@ def test_the_fingerprint_holds_the_keys_of_the_rows(ground: Ground) -> None:
     assert len(prints) == 4
     same = ground.pipeline(step("Upper", prompt="!"), seed=4, save_folder="x")
     assert raw_meta_fingerprint(same) in prints
+
+
+def test_where_the_first_rows_all_fail_alike_the_run_stops_with_the_reason(ground: Ground) -> None:
+    ground.rows(*({"key": n + 0.5, "text": "t"} for n in range(600)))
+    with pytest.raises(HopelessStepError, match=r"first 300 rows read all failed with 'bad_id'"):
+        ground.run(step("Upper"), id_key="key")
+    outcome = ground.run(step("Upper"), id_key="key", max_failed=1.0)
+    assert outcome.tally("raw_meta").failed == 600
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_a_good_row_in_this_shard_or_an_earlier_one_proves_that_not_all_fail(
+    ground: Ground, shards: int
+) -> None:
+    ground.rows({"key": 1}, *({"key": n + 0.5} for n in range(1, 800)))
+    for _ in range(2):
+        assert (
+            ground.run(step("Upper"), id_key="key", shards=shards).tally("raw_meta").failed == 799
+        )
+
+
+def test_an_id_that_is_none_is_told_of_once(ground: Ground) -> None:
+    ground.rows({"id": 1.5}, {"id": 2.5}, {"id": 3.0})
+    pipeline = ground.pipeline(step("Upper"))
+    said: list[str] = []
+
+    class Heard(Silent):
+        def say(self, what: str) -> None:
+            said.append(what)
+
+    raw_meta = RawMeta(pipeline, input_index(pipeline), Heard())
+    raw_meta.write_shard(Layout(pipeline).shard("raw_meta"), 0, 1, recompute=False)
+    assert said == [
+        "row 1: column 'id' is 1.5, no text or whole number: rows like it are known by a hash of"
+        " their content"
+    ]
