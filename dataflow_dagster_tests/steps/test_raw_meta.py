@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from dataflow_dagster.export.failures import Failures
 from dataflow_dagster.rows import Row
 from dataflow_dagster.steps.raw_meta import raw_meta_fingerprint, source_media
 from dataflow_dagster_tests.steps.driving import Ground, draw, step
@@ -174,3 +175,28 @@ def test_the_fingerprint_holds_the_keys_of_the_rows(ground: Ground) -> None:
     assert len(prints) == 4
     same = ground.pipeline(step("Upper", prompt="!"), seed=4, save_folder="x")
     assert raw_meta_fingerprint(same) in prints
+
+
+def test_a_refused_row_is_listed_as_it_was_given(ground: Ground) -> None:
+    row = {"id": 1, "text": "x", "dataflow_mine": [1, "precious"]}
+    ground.rows(row, {"id": 2, "text": "y"})
+    outcome = ground.run(step("Upper"))
+    (error,) = outcome.errors()
+    assert {name: error["row"][name] for name in row} == row
+    (failure,) = Failures(outcome.pipeline, [None])
+    assert failure.row.items() >= row.items()
+    assert "dataflow_given" not in outcome.rows()[0]
+
+
+def test_failed_rows_of_earlier_results_are_tried_again_as_an_input(ground: Ground) -> None:
+    ground.rows({"id": 1, "text": "t0"}, {"id": 2, "text": "t1"})
+    first = ground.run(step("Upper", refuses=["t1"]))
+    assert "dataflow_error" in first.rows()[1]
+    again = ground.run(
+        step("Upper"),
+        meta_path=str(ground.folder / "out/result.jsonl"),
+        base_folder=str(ground.folder / "base2"),
+        save_folder=str(ground.folder / "out2"),
+    )
+    assert again.kinds("results") == [None, None]
+    assert again.rows()[1]["text"] == "T1"
