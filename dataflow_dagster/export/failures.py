@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dataflow_dagster.formats import lookup
 from dataflow_dagster.ledger.shard import BrokenShardError, Shard, source_version
-from dataflow_dagster.rows import ERROR, ID, PREFIX, Row, RowError
+from dataflow_dagster.rows import ERROR, GIVEN, ID, PREFIX, Row, RowError
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
 from dataflow_dagster.stores import mirrors
@@ -118,4 +118,5 @@ def _among_rows(shard: Shard) -> Iterator[Failure]:
         error = row.get(ERROR)
         if error is not None:
             own = {name: value for name, value in row.items() if not name.startswith(PREFIX)}
-            yield Failure(row[ID], error["step"], error["kind"], error["message"], own)
+            given = {**own, **(row.get(GIVEN) or {})}
+            yield Failure(row[ID], error["step"], error["kind"], error["message"], given)

@@ -15,6 +15,7 @@ from dataflow_dagster.models.declaration import Model
 from dataflow_dagster.rows import (
     CLIP,
     ERROR,
+    GIVEN,
     ID,
     KEY,
     NAME,
@@ -50,7 +51,7 @@ MOST_SHARDS = 100_000
 
 RESERVED_ASSETS: Final = frozenset(
     {"raw_meta", "results"}
-    | {name.removeprefix(PREFIX) for name in (CLIP, ID, KEY, ERROR, NAME, REPEAT, PICTURE)}
+    | {name.removeprefix(PREFIX) for name in (CLIP, GIVEN, ID, KEY, ERROR, NAME, REPEAT, PICTURE)}
     | {current(medium).removeprefix(PREFIX) for medium in ("image", "text", "video")}
 )
 """Names no step's asset may have: ours, and those whose answer column would be one of ours."""

@@ -12,6 +12,7 @@ from dataflow_dagster.media.paths import resolve_medium
 from dataflow_dagster.places import AnyPath
 from dataflow_dagster.rows import (
     ERROR,
+    GIVEN,
     ID,
     NAME,
     PREFIX,
@@ -26,6 +27,7 @@ from dataflow_dagster.rows import (
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster.shards.index import Identity, InputIndex, open_index
 from dataflow_dagster.shards.scan import NameOf, Reading
+from dataflow_dagster.steps.embedded import EmbeddedMedia
 from dataflow_dagster.steps.inputs import checked_text
 from dataflow_dagster.steps.layout import RAW_META, Layout, meta_folder
 from dataflow_dagster.steps.outlook import Outlook
@@ -34,7 +36,7 @@ from dataflow_dagster.steps.pictures import name_after, told_apart, with_hash
 from dataflow_dagster.steps.progress import Progress, Silent
 from dataflow_dagster.steps.sources import Sources
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 
 
 def source_media(pipeline: PipelineSpec) -> set[Medium]:
@@ -83,10 +85,11 @@ def namer(pipeline: PipelineSpec) -> NameOf:
     What it gives raises InputError for a row that names a file which could be drawn over.
     """
     folder, clips, sources = meta_folder(pipeline), _clips(pipeline), Sources(pipeline)
+    media = EmbeddedMedia(pipeline)
 
     def name_of(row: Row, row_id: str) -> str:
         sources.check(row, row_id)  # of all rows, before a run of one shard draws anything
-        return told_apart(_name(pipeline, row, folder, row_id), clips=clips)
+        return told_apart(_name(pipeline, media.with_names(row), folder, row_id), clips=clips)
 
     return name_of
 
@@ -121,6 +124,7 @@ class RawMeta:
         self._folder = meta_folder(pipeline)
         self._hosts = Hosts(pipeline.allowed_hosts)
         self._media = sorted(source_media(pipeline))
+        self._embedded = EmbeddedMedia(pipeline)
         self._written = Written(pipeline)
         self._sources = Sources(pipeline)
         self.fingerprint = raw_meta_fingerprint(pipeline)
@@ -181,37 +185,51 @@ class RawMeta:
 
     def _row(self, numbered: Numbered, tally: Tally) -> Row:
         identity = self._index.identify(numbered)
-        row: Row = {} if isinstance(numbered.row, RowError) else _without_ours(numbered.row)
+        given = numbered.row
+        if isinstance(given, dict):
+            given = self._embedded.taken_out(given)
+        row: Row = {} if isinstance(given, RowError) else _without_ours(given)
         row[ID] = identity.id
         try:
             self._outlook.look_at_id(row, numbered.number)
-            self._place(row, numbered.row, identity)
+            self._place(row, numbered.row, given, identity)
             tally.computed += 1
             self._outlook.proven = True
         except RowError as failure:
             row[ERROR] = failure.as_column(RAW_META)
+            if isinstance(given, dict) and (refused := _refused(given)):
+                row[GIVEN] = {column: given[column] for column in refused}
             tally.count_error(failure.kind)
             self._outlook.failed(failure)
         return row
 
-    def _place(self, row: Row, given: Row | RowError, identity: Identity) -> None:
-        """Give the row its name and its media.
+    def _place(
+        self, row: Row, source: Row | RowError, given: Row | RowError, identity: Identity
+    ) -> None:
+        """Give the row its name and its media; `given` is the source's row, its media taken out.
 
         Raises:
             RowError: A column holds what is no medium, or is ours by name.
         """
         if identity.error is not None:
             raise identity.error
+        if isinstance(source, RowError):
+            raise source
         if isinstance(given, RowError):
             raise given
         self._sources.check(given, identity.id)
         _check_columns(given)
-        name = _name(self._pipeline, given, self._folder, identity.id)
-        row[NAME] = with_hash(name, identity.id) if identity.name_is_taken else name
+        row[NAME] = self._own_name(source, identity)
         for medium in self._media:
             value = self._medium(given, medium)
             if value is not None:
                 row[current(medium)] = value
+
+    def _own_name(self, given: Row, identity: Identity) -> str:
+        """What is drawn for the row is named so."""
+        named = self._embedded.with_names(given)
+        name = _name(self._pipeline, named, self._folder, identity.id)
+        return with_hash(name, identity.id) if identity.name_is_taken else name
 
     def _medium(self, row: Row, medium: Medium) -> str | None:
         if medium == "text":
@@ -273,9 +291,18 @@ def _without_ours(row: Row) -> Row:
 
 
 def _check_columns(row: Row) -> None:
-    reserved = [column for column in _reserved(row) if row[column] is not None]
-    if reserved:  # null: a parquet file has the column for the sake of other rows
+    reserved = _refused(row)
+    if reserved:
         raise RowError(
             "reserved_column",
             f"column '{reserved[0]}': names beginning with '{PREFIX}' are kept for the platform",
         )
+
+
+def _refused(row: Row) -> list[str]:
+    """Columns for which a row is refused.
+
+    Not for null: a parquet file has the column for the sake of other rows. Nor for the error that
+    a row of earlier ``results`` carries, and the id of an exported one: it is tried like any other.
+    """
+    return [name for name in _reserved(row) if row[name] is not None and name not in (ERROR, ID)]

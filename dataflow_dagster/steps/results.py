@@ -10,6 +10,7 @@ from dataflow_dagster.ledger.part import PartWriter, tidy
 from dataflow_dagster.ledger.shard import Shard, source_version
 from dataflow_dagster.rows import (
     ERROR,
+    GIVEN,
     ID,
     PREFIX,
     SOURCE_PREFIX,
@@ -208,8 +209,9 @@ class _ErrorList:
         error = row.get(ERROR)
         if error is not None:
             self.count += 1
-            own = {column: value for column, value in row.items() if column != ERROR}
-            self._file.write(encode({"id": row[ID], **error, "row": own}) + b"\n")
+            own = {name: value for name, value in row.items() if name not in (ERROR, GIVEN)}
+            given = {**own, **(row.get(GIVEN) or {})}
+            self._file.write(encode({"id": row[ID], **error, "row": given}) + b"\n")
 
 
 def _part_of(errors: Path) -> Path:

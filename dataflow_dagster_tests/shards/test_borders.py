@@ -43,7 +43,6 @@ def test_damaged_borders_are_set_anew(tmp_path: Path, content: bytes) -> None:
 
 
 def test_who_writes_next_removes_what_a_killed_run_left_half_made(tmp_path: Path) -> None:
-    left = tmp_path / "borders.json.0a1b.part"
-    left.touch()
+    (tmp_path / "borders.json.part").touch()
     kept_borders(tmp_path, "in.jsonl", 10, 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["borders.json", "borders.lock"]

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from dataflow_dagster.export.failures import Failures
 from dataflow_dagster.rows import Row
 from dataflow_dagster.steps.layout import Layout
 from dataflow_dagster.steps.progress import Silent
@@ -218,3 +219,28 @@ def test_an_id_that_is_none_is_told_of_once(ground: Ground) -> None:
         "row 1: column 'id' is 1.5, no text or whole number: rows like it are known by a hash of"
         " their content"
     ]
+
+
+def test_a_refused_row_is_listed_as_it_was_given(ground: Ground) -> None:
+    row = {"id": 1, "text": "x", "dataflow_mine": [1, "precious"]}
+    ground.rows(row, {"id": 2, "text": "y"})
+    outcome = ground.run(step("Upper"))
+    (error,) = outcome.errors()
+    assert {name: error["row"][name] for name in row} == row
+    (failure,) = Failures(outcome.pipeline, [None])
+    assert failure.row.items() >= row.items()
+    assert "dataflow_given" not in outcome.rows()[0]
+
+
+def test_failed_rows_of_earlier_results_are_tried_again_as_an_input(ground: Ground) -> None:
+    ground.rows({"id": 1, "text": "t0"}, {"id": 2, "text": "t1"})
+    first = ground.run(step("Upper", refuses=["t1"]))
+    assert "dataflow_error" in first.rows()[1]
+    again = ground.run(
+        step("Upper"),
+        meta_path=str(ground.folder / "out/result.jsonl"),
+        base_folder=str(ground.folder / "base2"),
+        save_folder=str(ground.folder / "out2"),
+    )
+    assert again.kinds("results") == [None, None]
+    assert again.rows()[1]["text"] == "T1"
