@@ -15,7 +15,7 @@ from dataflow_dagster.ledger.ownership import ShardBusyError
 from dataflow_dagster.ledger.part import PartWriter
 from dataflow_dagster.schema.errors import PipelineError
 from dataflow_dagster.steps.layout import Layout
-from dataflow_dagster.stores import mirrors
+from dataflow_dagster.stores import lock, mirrors
 from dataflow_dagster.stores.store import StoreError
 from dataflow_dagster_tests.object_store import Cable, Machines, bucket, stored
 from dataflow_dagster_tests.steps import probes
@@ -71,9 +71,10 @@ def test_a_run_with_nothing_to_do_asks_the_store_little(
 ) -> None:
     many(ground)
     steps = [step("Upper"), step("Paint")]
+    monkeypatch.setattr(lock, "BEAT_S", 60.0)  # a slow machine's beats do not count
     calls = asked(monkeypatch)
     ground.run(*steps, **STORE)
-    assert calls.total() < 115  # two for each lock: whose it is is asked before it is removed
+    assert calls.total() < 100
     calls.clear()
     ground.run(*steps, **STORE)
     assert calls == {"list_objects_v2": 5}
