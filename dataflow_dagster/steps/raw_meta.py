@@ -15,8 +15,6 @@ from dataflow_dagster.rows import (
     GIVEN,
     ID,
     NAME,
-    PREFIX,
-    SOURCE_PREFIX,
     Medium,
     Numbered,
     Row,
@@ -34,6 +32,7 @@ from dataflow_dagster.steps.outlook import Outlook
 from dataflow_dagster.steps.overlap import Written, check_input
 from dataflow_dagster.steps.pictures import name_after, told_apart, with_hash
 from dataflow_dagster.steps.progress import Progress, Silent
+from dataflow_dagster.steps.reserved import check_columns, refused, without_ours
 from dataflow_dagster.steps.sources import Sources
 
 CODE_VERSION = 2
@@ -188,7 +187,7 @@ class RawMeta:
         given = numbered.row
         if isinstance(given, dict):
             given = self._embedded.taken_out(given)
-        row: Row = {} if isinstance(given, RowError) else _without_ours(given)
+        row: Row = {} if isinstance(given, RowError) else without_ours(given)
         row[ID] = identity.id
         try:
             self._outlook.look_at_id(row, numbered.number)
@@ -197,8 +196,8 @@ class RawMeta:
             self._outlook.proven = True
         except RowError as failure:
             row[ERROR] = failure.as_column(RAW_META)
-            if isinstance(given, dict) and (refused := _refused(given)):
-                row[GIVEN] = {column: given[column] for column in refused}
+            if isinstance(given, dict) and (ours := refused(given)):
+                row[GIVEN] = {column: given[column] for column in ours}
             tally.count_error(failure.kind)
             self._outlook.failed(failure)
         return row
@@ -218,7 +217,7 @@ class RawMeta:
         if isinstance(given, RowError):
             raise given
         self._sources.check(given, identity.id)
-        _check_columns(given)
+        check_columns(given)
         row[NAME] = self._own_name(source, identity)
         for medium in self._media:
             value = self._medium(given, medium)
@@ -272,37 +271,3 @@ def raw_meta_fingerprint(pipeline: PipelineSpec) -> str:
         **({"hosts": pipeline.allowed_hosts} if pipeline.allowed_hosts else {}),
     }
     return fingerprint(settings)
-
-
-def _reserved(row: Row) -> list[str]:
-    """Columns that are ours by name."""
-    return [
-        column
-        for column in row
-        if column.startswith(PREFIX) and not column.startswith(SOURCE_PREFIX)
-    ]
-
-
-def _without_ours(row: Row) -> Row:
-    copy = row.copy()
-    for column in _reserved(row):
-        del copy[column]
-    return copy
-
-
-def _check_columns(row: Row) -> None:
-    reserved = _refused(row)
-    if reserved:
-        raise RowError(
-            "reserved_column",
-            f"column '{reserved[0]}': names beginning with '{PREFIX}' are kept for the platform",
-        )
-
-
-def _refused(row: Row) -> list[str]:
-    """Columns for which a row is refused.
-
-    Not for null: a parquet file has the column for the sake of other rows. Nor for the error that
-    a row of earlier ``results`` carries, and the id of an exported one: it is tried like any other.
-    """
-    return [name for name in _reserved(row) if row[name] is not None and name not in (ERROR, ID)]
