@@ -5,7 +5,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from dataflow_dagster.factory.loading import VALIDATION
 from dataflow_dagster.schema.loading import load_pipeline
 from dataflow_dagster.schema.pipeline import PipelineSpec
 from dataflow_dagster_tests.docs.reading import DOCS, blocks
+from dataflow_dagster_tests.requirements import require
 from dataflow_dagster_tests.toys.pipelines import SHOUT, read_rows, text_rows, write_rows
 from dataflow_dagster_tests.toys.process import ROOT, environment
 
@@ -64,9 +64,23 @@ steps:
 """
 
 
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ours as users install it: from a wheel, with its entry points and all its files."""
+    require("hatchling", "pip install -e '.[test]'")
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    build = ["wheel", "--no-deps", "--no-build-isolation", "-w", str(folder), str(ROOT)]
+    subprocess.run([*pip, *build], check=True, capture_output=True, timeout=200)
+    (wheel,) = folder.glob("*.whl")
+    install = ["install", "--no-deps", "--target", str(folder / "site"), str(wheel)]
+    subprocess.run([*pip, *install], check=True, capture_output=True, timeout=200)
+    return folder / "site"
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A fresh project, in a Python where ours is installed with its entry points."""
+    """A fresh project."""
     if shutil.which("dg") is None and "CI" not in os.environ:
         pytest.skip("pip install -e '.[test]': dagster-dg-cli is missing")
     folder = tmp_path / "shop"
@@ -80,16 +94,9 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-def _dg(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
-    ours = project.parent / "site/ours-1.0.dist-info"
-    ours.mkdir(parents=True, exist_ok=True)
-    (ours / "METADATA").write_text("Metadata-Version: 2.1\nName: ours\nVersion: 1.0\n")
-    (group,) = declared
-    lines = "".join(f"{name} = {module}\n" for name, module in declared[group].items())
-    (ours / "entry_points.txt").write_text(f"[{group}]\n{lines}")
+def _dg(project: Path, site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     surroundings = environment(project.parent)
-    paths = [surroundings["PYTHONPATH"], str(project / "src")]
+    paths = [str(site), surroundings["PYTHONPATH"], str(project / "src")]
     bin_folder = str(Path(sys.executable).parent)
     return subprocess.run(
         [f"{bin_folder}/dg", *arguments],
@@ -109,9 +116,9 @@ def _dg(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_a_fresh_project_scaffolds_checks_and_runs_a_pipeline_with_an_asset_on_top(
-    project: Path,
+    project: Path, site: Path
 ) -> None:
-    made = _dg(project, "scaffold", "defs", "dataflow_dagster.DataflowPipeline", "words")
+    made = _dg(project, site, "scaffold", "defs", "dataflow_dagster.DataflowPipeline", "words")
     assert made.returncode == 0, made.stderr
     folder = project / "src/shop/defs/words"
     assert (folder / "defs.yaml").read_text().split() == [
@@ -122,12 +129,12 @@ def test_a_fresh_project_scaffolds_checks_and_runs_a_pipeline_with_an_asset_on_t
         "pipeline.yaml",
     ]
     assert "name: words\n" in (folder / "pipeline.yaml").read_text()
-    checked = _dg(project, "check", "defs")
+    checked = _dg(project, site, "check", "defs")
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
     (folder / "pipeline.yaml").write_text(PIPELINE)
     (project / "src/shop/defs/loud.py").write_text(OWN_ASSET)
-    run = _dg(project, "launch", "--assets", "*")
+    run = _dg(project, site, "launch", "--assets", "*")
     assert run.returncode == 0, run.stdout + run.stderr
     assert [row["text"] for row in read_rows(project / "out/result.jsonl")] == [
         f"ROW {n}" for n in range(4)
@@ -135,17 +142,25 @@ def test_a_fresh_project_scaffolds_checks_and_runs_a_pipeline_with_an_asset_on_t
     (loud,) = project.rglob("loud.jsonl")
     assert read_rows(loud) == [{"id": "2"}]
 
+    (project / "out/gallery.html").unlink()
+    (project / "out/result.jsonl").unlink()
+    again = _dg(project, site, "launch", "--job", "words_pipeline")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert len(read_rows(project / "out/result.jsonl")) == 4
+    assert "ROW 3" in (project / "out/gallery.html").read_text()
+    assert (site / "dataflow_dagster/py.typed").exists()
+
 
 @pytest.mark.slow
-def test_what_is_wrong_is_told_by_file_and_line(project: Path) -> None:
-    listed = _dg(project, "list", "components")
+def test_what_is_wrong_is_told_by_file_and_line(project: Path, site: Path) -> None:
+    listed = _dg(project, site, "list", "components")
     assert "dataflow_dagster.DataflowPipeline" in listed.stdout, listed.stderr
     folder = project / "src/shop/defs/words"
     folder.mkdir()
     (folder / "defs.yaml").write_text(
         "type: dataflow_dagster.DataflowPipeline\nattributes:\n  pth: pipeline.yaml\n"
     )
-    unlike = _dg(project, "check", "yaml")
+    unlike = _dg(project, site, "check", "yaml")
     assert unlike.returncode != 0
     assert "defs.yaml:3" in unlike.stdout + unlike.stderr
 
@@ -153,7 +168,7 @@ def test_what_is_wrong_is_told_by_file_and_line(project: Path) -> None:
         "type: dataflow_dagster.DataflowPipeline\nattributes:\n  path: pipeline.yaml\n"
     )
     (folder / "pipeline.yaml").write_text(PIPELINE.replace("Shouter", "Shuter"))
-    wrong = _dg(project, "check", "defs")
+    wrong = _dg(project, site, "check", "defs")
     assert wrong.returncode != 0
     said = " ".join((wrong.stdout + wrong.stderr).split())
     assert "words/pipeline.yaml:8: steps[0].name: " in said
@@ -314,12 +329,12 @@ def test_a_project_that_changes_our_keys_is_refused(
 
 @pytest.mark.slow
 def test_the_page_on_own_projects_shows_what_is_scaffolded_and_commands_that_work(
-    project: Path,
+    project: Path, site: Path
 ) -> None:
     page = DOCS / "own-project.md"
     (lines,) = blocks(page, "bash")
     commands = [shlex.split(line)[1:] for line in lines.splitlines()]
-    told = [_dg(project, *command) for command in commands[:-1]]
+    told = [_dg(project, site, *command) for command in commands[:-1]]
     assert [done.returncode for done in told] == [0, 0, 0], [done.stderr for done in told]
     assert "cats/captions" in told[-1].stdout
     folder = project / "src/shop/defs/cats"
@@ -327,6 +342,6 @@ def test_the_page_on_own_projects_shows_what_is_scaffolded_and_commands_that_wor
     assert yaml.safe_load((folder / "defs.yaml").read_text()) == yaml.safe_load(defs)
     assert yaml.safe_load((folder / "pipeline.yaml").read_text()) == yaml.safe_load(pipeline)
     (folder / "pipeline.yaml").write_text(PIPELINE.replace("name: words", "name: cats"))
-    launched = _dg(project, *commands[-1])
+    launched = _dg(project, site, *commands[-1])
     assert launched.returncode == 0, launched.stdout + launched.stderr
     assert len(read_rows(project / "out/result.jsonl")) == 4

@@ -1,4 +1,4 @@
-"""The UI as a user starts it: webserver and daemon on two pipelines, and a browser on them."""
+"""The UI as a user starts it: webserver and daemon on a few pipelines, and a browser on them."""
 
 import json
 import os
@@ -31,6 +31,9 @@ from dataflow_dagster_tests.toys.process import environment
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+
+Make = Callable[[Path], list[Path]]
+"""Writes a site's pipelines into its folder; gives their files."""
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -75,8 +78,14 @@ def wait_for(holds: Callable[[], bool], seconds: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def made() -> Make:
     """Pictures that are captioned and drawn, texts that are watched, files taken by the clock."""
+    return lambda folder: [_drawn(folder), _watched(folder), _by_the_clock(folder)]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, made: Make) -> Iterator[Site]:
+    """A UI on the module's own pipelines."""
     folder = tmp_path_factory.mktemp("site")
     with socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -86,7 +95,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         process = subprocess.Popen(
             [sys.executable, *command],
             cwd=folder,
-            env=_environment(folder),
+            env=_environment(folder, made(folder)),
             stdout=log,
             stderr=subprocess.STDOUT,
         )
@@ -98,11 +107,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         _end(process)
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment(folder: Path, files: list[Path]) -> dict[str, str]:
     home = folder / "home"
     home.mkdir()
     (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
-    files = [_drawn(folder), _watched(folder), _by_the_clock(folder)]
     extra = {"DAGSTER_HOME": str(home), "DATAFLOW_PIPELINES": os.pathsep.join(map(str, files))}
     return environment(folder, extra)
 
