@@ -15,6 +15,7 @@ from dataflow_dagster.cli.retrying import done_shards
 from dataflow_dagster.cli.watching import watched
 from dataflow_dagster.factory.executors import placed
 from dataflow_dagster.factory.keys import job_name
+from dataflow_dagster.factory.missed import NOT_MADE
 from dataflow_dagster.factory.partitions import (
     add_partitions,
     range_tags,
@@ -67,7 +68,7 @@ def run_pipeline(request: RunRequest) -> list[dg.JobExecutionResult]:
     """Run it in a persistent instance where ``DAGSTER_HOME`` names one, else in one of its own.
 
     New files become shards first. One run takes as many shards as ``shards_per_run`` allows; where
-    one fails, those that would follow are not begun.
+    one fails, those that would follow are not begun, unless all it lacked is files of its own.
 
     Raises:
         UnknownPartitionError: A shard was asked for that is none.
@@ -92,9 +93,15 @@ def run_pipeline(request: RunRequest) -> list[dg.JobExecutionResult]:
         with watched(pipeline):  # once: steps' processes come of one that keeps its environment
             for tags in runs:
                 results.append(dg.execute_job(job, instance, run_config=run_config, tags=tags))
-                if not results[-1].success:
+                if not results[-1].success and not _lacks_files_alone(results[-1]):
                     break
     return results
+
+
+def _lacks_files_alone(result: dg.JobExecutionResult) -> bool:
+    failed = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    told = [failure.user_failure_data for failure in failed]
+    return bool(told) and all(one is not None and NOT_MADE in (one.metadata or {}) for one in told)
 
 
 def _runs(

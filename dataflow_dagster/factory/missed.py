@@ -1,6 +1,9 @@
 """Shards of files that cannot be read: told at once, while all others of the run are made."""
 
 from pathlib import Path
+from typing import Final
+
+import dagster as dg
 
 from dataflow_dagster.factory.writers import Job
 from dataflow_dagster.formats.format import InputError
@@ -9,7 +12,10 @@ from dataflow_dagster.rows import decode, encode
 from dataflow_dagster.steps.layout import RAW_META, RESULTS, Layout
 from dataflow_dagster.stores import mirrors
 
-_MOST_TOLD = 10
+NOT_MADE: Final = "shards_not_made"
+"""Metadata of a run's failure for no other reason than that files could not be read: how many."""
+
+_MOST_TOLD: Final = 10
 
 
 class Missed:
@@ -45,16 +51,16 @@ class Missed:
         """A shard cannot be read.
 
         Raises:
-            InputError: There is no other shard that could go on, or none is read alone.
+            InputError: No shard is read without the others.
         """
-        if not self._of_files or key is None or len(self._job.keys) == 1:
+        if not self._of_files or key is None:
             raise error
         self._reasons[key] = str(error)
         shard = self._layout.shard(RAW_META, key)
         _note(shard).parent.mkdir(parents=True, exist_ok=True)
         _note(shard).write_bytes(encode(str(error)))
         mirrors.put(_note(shard))
-        self._job.report.warn(f"shard {key} is not made, the others are: {error}")
+        self._job.report.warn(f"shard {key} is not made: {error}")
 
     def made(self, key: str | None) -> None:
         """A shard is made: what kept it from being read is mended."""
@@ -63,7 +69,7 @@ class Missed:
             if mirrors.exists(note):
                 mirrors.remove(note)
 
-    def failure(self, done: int) -> str | None:
+    def failure(self, done: int) -> dg.Failure | None:
         """Why the run fails now; None: it goes on with the shards that are done."""
         if not self._reasons or (done and self._asset != RESULTS):
             return None
@@ -71,7 +77,9 @@ class Missed:
         told = "; ".join(f"{key}: {reason}" for key, reason in first)
         more = len(self._reasons) - len(first)
         told += f"; and {more} more" if more else ""
-        return f"{len(self._reasons)} of {len(self._job.keys)} shards were not made: {told}"
+        count = len(self._reasons)
+        said = f"{count} of {len(self._job.keys)} shards were not made: {told}"
+        return dg.Failure(description=said, metadata={NOT_MADE: count}, allow_retries=False)
 
 
 def _note(shard: Shard) -> Path:

@@ -126,7 +126,7 @@ class Materialization:
             yield result
         failure = missed.failure(len(done))
         if failure is not None:
-            raise dg.Failure(description=failure, allow_retries=False)
+            raise failure
 
     def _job(
         self,

@@ -162,6 +162,18 @@ def test_a_retry_takes_shards_that_are_done_and_new_files_wait(tmp_path: Path) -
     assert len(list((tmp_path / "demo/out/result").glob("*.jsonl"))) == 2
 
 
+def test_a_file_that_cannot_be_read_keeps_no_later_run_from_its_shards(tmp_path: Path) -> None:
+    for name in "ac":
+        write_rows(tmp_path / f"in/{name}.jsonl", [{"id": name, "text": name}])
+    (tmp_path / "in/b.jsonl.gz").write_bytes(b"no gzip")
+    write_pipeline(tmp_path, [SHOUT], meta_path="in", files_per_shard=1, shards_per_run=1)
+    done = _run(tmp_path, "demo.yaml")
+    assert done.returncode == 1
+    assert "1 of 1 shards were not made: 00001-b: in/b.jsonl.gz" in done.stderr
+    made = sorted(path.name for path in (tmp_path / "demo/out/result").glob("*.jsonl"))
+    assert made == ["00000-a.jsonl", "00002-c.jsonl"]
+
+
 def test_an_interrupted_run_ends_soon_and_keeps_what_is_done(tmp_path: Path) -> None:
     write_pipeline(tmp_path, [with_config(SHOUT, pause_s=0.3)], rows=text_rows(400))
     process = subprocess.Popen(
