@@ -1,5 +1,6 @@
 """Every key of every model's ``config`` has an effect: shown here, or in the test named here."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 
 from dataflow_dagster import registry
 from dataflow_dagster.engines.session import Answer
+from dataflow_dagster.models.any_diffusion import DiffusersGenerator
 from dataflow_dagster.models.declaration import Given, Model
+from dataflow_dagster.models.diffusion import DiffusionModel
 from dataflow_dagster.models.flux import FLUXGenerator
 from dataflow_dagster.models.llava import LLaVACaptioner
 from dataflow_dagster_tests.engines.requests import FLUX, answer_once, make_babbler, picture
@@ -65,7 +68,8 @@ ELSEWHERE: dict[str, str] = {
     "max_num_seqs": VLLM + "test_requests_are_taken_only_as_they_are_needed",
     "batch_size": TRANSFORMERS + "test_no_more_than_two_batches_are_taken_ahead",
     "limit_mm_per_prompt": TERMS + "test_settings_of_weights_and_pictures_reach_vllm",
-    "num_crops": "models/test_phi3v.py::test_it_runs_in_vllm_with_as_many_crops_as_it_is_told",
+    "num_crops": "models/test_phi3v.py::"
+    "test_each_picture_reaches_its_own_row_in_as_many_crops_as_told",
     "negative_prompt": DRAWN + "test_a_negative_prompt_changes_the_picture",
     "compile": DRAWN + "test_a_compiled_model_draws_nearly_the_same",
     "cpu_offload": DRAWN + "test_offloading_without_a_gpu_is_refused",
@@ -103,13 +107,50 @@ ELSEWHERE: dict[str, str] = {
 }
 """Key → the test that shows what it does."""
 
-SERVED_KEYS: dict[str, str] = {
-    **dict.fromkeys(("temperature", "top_p", "max_tokens"), SENT),
-    "prompt": "models/test_text_api.py::test_gpt_text_generator_puts_the_prompt_above_the_text",
-    "height": ELSEWHERE["quality"],
-    "width": ELSEWHERE["quality"],
+SAID = "models/test_effects.py::test_each_key_changes_what_a_captioner_says"
+DRAWS = "models/test_effects.py::test_each_key_changes_what_a_generator_draws"
+ANY_DRAWS = "models/test_effects.py::test_each_key_changes_what_any_pipeline_draws"
+PICTURES = "engines/diffusers/test_pictures.py::"
+SENT_ABOVE = "models/test_text_api.py::test_gpt_text_generator_puts_the_prompt_above_the_text"
+SIZES = ("guidance_scale", "height", "max_sequence_length", "num_inference_steps", "width")
+REACHES = SERVED + "test_each_key_reaches_the_server"
+
+BY_CLASS: dict[str, dict[str, str]] = {
+    "LanguageModel": {
+        **{key: ELSEWHERE[key] for key in ("batch_size", "device", "dtype", "max_num_seqs")},
+        **dict.fromkeys(("max_tokens", "temperature", "top_p"), SAID),
+        "quantization": ELSEWHERE["limit_mm_per_prompt"],
+    },
+    "VisionLanguageModel": {"prompt": SAID},
+    "LocalModelGenerator": {
+        **{key: ELSEWHERE[key] for key in ("frequency_penalty", "presence_penalty", "stop")},
+        "prompt": LOCAL + "test_the_prompt_stands_above_the_text_without_a_template",
+    },
+    "DiffusionModel": {
+        "batch_size": PICTURES + "test_a_picture_is_bit_identical_whatever_its_batch",
+        "device": ELSEWHERE["device"],
+        "dtype": PICTURES + "test_bfloat16_is_what_the_weights_are_loaded_in",
+        "quantization": ELSEWHERE["quantization"],
+    },
+    "ImageGenerator": dict.fromkeys(SIZES, DRAWS),
+    "DiffusersGenerator": dict.fromkeys(SIZES, ANY_DRAWS),
+    "ApiModel": {
+        "max_num_seqs": CHAT + "test_max_num_seqs_requests_are_in_flight_and_no_more_are_taken"
+    },
+    "ApiTextGenerator": dict.fromkeys(
+        ("frequency_penalty", "max_tokens", "presence_penalty", "stop", "temperature", "top_p"),
+        SENT,
+    ),
+    "GPTTextGenerator": dict.fromkeys(("batch_size", "model", "prompt", "sys_prompt"), SENT_ABOVE),
+    "APIGenerator": {"prompt": ELSEWHERE["model_id"]},
+    "GPTCaptioner": {
+        **dict.fromkeys(("batch_size", "max_tokens", "model", "temperature", "top_p"), REACHES),
+        "prompt": SERVED + "test_it_sends_the_system_prompt_then_the_prompt_with_the_picture",
+        "sys_prompt": ELSEWHERE["sys_prompt"],
+    },
+    "ImageAPIGenerator": dict.fromkeys(("height", "model", "width"), ELSEWHERE["quality"]),
 }
-"""Keys that mean the same to a model elsewhere."""
+"""Class → of its keys those that other classes declare too → the test of what it does there."""
 
 
 @pytest.fixture(scope="module")
@@ -149,9 +190,15 @@ def plain_drawing() -> np.ndarray:
     return drawing({})
 
 
-def drawing(config: dict[str, Any]) -> np.ndarray:
-    small = {"height": 64, "width": 64, "num_inference_steps": 2, "max_sequence_length": 32}
-    model = FLUXGenerator.model_validate(
+def drawing(config: dict[str, Any], of: type[DiffusionModel] = FLUXGenerator) -> np.ndarray:
+    small: dict[str, Any] = {
+        "height": 64,
+        "width": 64,
+        "num_inference_steps": 2,
+        "max_sequence_length": 32,
+    }
+    small |= {"guidance_scale": 4.5}
+    model = of.model_validate(
         {"model_path": FLUX, "device": "cpu", "dtype": "float32", **small, **config}
     )
     return np.asarray(made(model, Given(0, 5, text="a red circle on a blue background")).picture)
@@ -167,18 +214,47 @@ def test_each_key_changes_what_a_generator_draws(key: str, plain_drawing: np.nda
     )
 
 
+@pytest.mark.parametrize("key", SIZES)
+def test_each_key_changes_what_any_pipeline_draws(key: str, plain_drawing: np.ndarray) -> None:
+    changed = drawing(DRAWINGS[key], DiffusersGenerator)
+    assert changed.shape != plain_drawing.shape or (changed != plain_drawing).any()
+
+
 OURS = [*MODELS, *SERVED_MODELS]
+
+
+def declaring(model: type[Model], key: str) -> str:
+    """The class that first declares a key, with which its meaning begins."""
+    return [one.__name__ for one in model.__mro__ if key in vars(one).get("__annotations__", {})][
+        -1
+    ]
+
+
+@cache
+def classes_of() -> dict[str, set[str]]:
+    """Key → the classes that declare it."""
+    classes: dict[str, set[str]] = {}
+    for row in OURS:
+        model = registry.find(row.step_type, row.name)
+        for key in model.model_fields:
+            classes.setdefault(key, set()).add(declaring(model, key))
+    return classes
 
 
 @pytest.mark.parametrize("row", OURS, ids=lambda row: f"{row.step_type}-{row.name}")
 def test_every_key_of_every_model_has_its_test(row: ModelRow) -> None:
-    shown = {**ELSEWHERE, **SERVED_KEYS} if row in SERVED_MODELS else ELSEWHERE
+    model = registry.find(row.step_type, row.name)
     here = DRAWINGS if row.writes == "image" else CAPTIONS
-    keys = registry.find(row.step_type, row.name).model_fields
-    assert not [key for key in keys if key not in {*shown, *here}]
+    for key in model.model_fields:
+        owner = declaring(model, key)
+        alone = classes_of()[key] == {owner}
+        assert key in ({*ELSEWHERE, *here} if alone else BY_CLASS[owner]), f"{owner}.{key}"
 
 
-@pytest.mark.parametrize("place", sorted({*ELSEWHERE.values(), *SERVED_KEYS.values()}))
+NAMED = {*ELSEWHERE.values(), *(place for keys in BY_CLASS.values() for place in keys.values())}
+
+
+@pytest.mark.parametrize("place", sorted(NAMED))
 def test_the_tests_named_are_there(place: str) -> None:
     file, _, name = place.partition("::")
     assert f"def {name}(" in (TESTS / file).read_text(encoding="utf-8")

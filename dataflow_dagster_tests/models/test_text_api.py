@@ -26,7 +26,9 @@ def posted(server: ApiServer, model: ApiTextGenerator, text: str = "a {red} circ
 
 
 def test_gpt_text_generator_puts_the_prompt_above_the_text(server: ApiServer) -> None:
-    model = GPTTextGenerator(base_url=server.url, prompt="Make {it} vivid:", sys_prompt="A poet.")
+    model = GPTTextGenerator(
+        base_url=server.url, prompt="Make {it} vivid:", sys_prompt="A poet.", batch_size=3
+    )
     assert posted(server, model) == {
         "model": "gpt-4o",
         "messages": [
