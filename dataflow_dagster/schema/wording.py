@@ -14,6 +14,8 @@ from dataflow_dagster.schema.foreign import without_foreign
 from dataflow_dagster.schema.spelling import unknown
 
 _TRUTHS: Final = frozenset({"true", "false", "yes", "no", "on", "off"})
+_LOGIN = re.compile(r"://[^/\s]*@")
+"""Of a URL: a name, and perhaps a password, before its host."""
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?")
 
 SECRET: Final = "password"
@@ -126,9 +128,10 @@ def _on_its_key(objection: str, model: type[BaseModel]) -> tuple[KeyPath, str]:
 
 
 def _given(detail: ErrorDetails, field: Schema | None) -> str:
-    if _holds_secret(field) and detail["input"] is not None:
+    value = detail["input"]
+    if value is not None and (_holds_secret(field) or _LOGIN.search(str(value))):
         return "is not shown"
-    return described(detail["input"])
+    return described(value)
 
 
 def _holds_secret(schema: object) -> bool:

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,8 +30,11 @@ def test_transformers_does_not_serve_it() -> None:
 @pytest.mark.slow
 @pytest.mark.vllm
 @pytest.mark.usefixtures("needs_vllm", "without_weights")
-def test_it_runs_in_vllm_with_as_many_crops_as_it_is_told(tmp_path: Path) -> None:
-    Image.effect_noise((400, 200), 90).convert("RGB").save(tmp_path / "wide.png")
+def test_each_picture_reaches_its_own_row_in_as_many_crops_as_told(
+    tmp_path: Path,
+) -> None:
+    sizes = [(400, 200), (336, 336)]
+    requests = []
     model = Phi3VCaptioner(
         model_path=phi3v(tmp_path / "phi3v"),
         trust_remote_code=True,
@@ -41,10 +43,14 @@ def test_it_runs_in_vllm_with_as_many_crops_as_it_is_told(tmp_path: Path) -> Non
         max_tokens=4,
         max_num_seqs=2,
     )
-    request = model.request(Given(0, 0, image=str(tmp_path / "wide.png")))
-    rows = [request, replace(request, number=1)]
-    answered = answer_once(model.open(model.engine()), rows)
-    for given in answered.values():
+    for number, size in enumerate(sizes):
+        path = tmp_path / f"{number}.png"
+        Image.effect_noise(size, 90).convert("RGB").save(path)
+        requests.append(model.request(Given(number, number, image=str(path))))
+    answered = answer_once(model.open(model.engine()), requests)
+    text = len(model.render())
+    for number, (width, height) in enumerate(sizes):
+        given = answered[number]
         assert isinstance(given, Answer)
-        assert given.details["prompt_tokens"] > 3 * 144  # two crops and the whole
-        assert given.details["prompt_tokens"] < 4 * 144 + len(model.render())
+        crops = 1 if width == height else 2  # and the whole
+        assert (crops + 1) * 144 < given.details["prompt_tokens"] < (crops + 2) * 144 + text
