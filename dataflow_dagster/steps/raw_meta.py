@@ -145,16 +145,8 @@ class RawMeta:
             NothingToRetryError: They stay, and are not there.
             HopelessStepError: Every row of the first few hundred fails for one reason.
         """
-        if retry_failed:
-            return standing(self._pipeline, target, self._progress)
         source = f"{self._index.signature}-{part}-{parts}"
-        manifest = None if recompute else target.manifest()
-        if (
-            manifest
-            and (manifest.fingerprint, manifest.source) == (self.fingerprint, source)
-            and "inside_output" not in manifest.tally.kinds  # a file may be there by now
-        ):
-            self._outlook.proven |= manifest.tally.failed < manifest.tally.rows
+        if retry_failed or (not recompute and self._is_done(target, source)):
             return standing(self._pipeline, target, self._progress)
         began = time.monotonic()
         tally = Tally()
@@ -174,6 +166,16 @@ class RawMeta:
                 tally=tally,
                 pipeline=self._pipeline.name,
             )
+
+    def _is_done(self, target: Shard, source: str) -> bool:
+        """Whether the shard stands there as it would be written now."""
+        manifest = target.manifest()
+        if manifest is None or "inside_output" in manifest.tally.kinds:  # a file may be there now
+            return False
+        if (manifest.fingerprint, manifest.source) != (self.fingerprint, source):
+            return False
+        self._outlook.proven |= manifest.tally.failed < manifest.tally.rows
+        return True
 
     def _rows(self, part: int, parts: int) -> range:
         borders = self._index.borders(parts)
