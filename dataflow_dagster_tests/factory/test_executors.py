@@ -94,7 +94,7 @@ def test_without_its_library_one_sentence_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(executors, "find_spec", lambda _: None)
-    needs = rf"which needs dagster-{name}: pip install 'dataflow-dagster\[{name}\]'\Z"
+    needs = rf"which needs dagster-{name}: pip install -e \"\.\[{name}\]\", in"
     with pytest.raises(PipelineError, match=f"executor is '{name}', {needs}"):
         placed(pipeline(tmp_path, [SHOUT], executor=name), {})
 

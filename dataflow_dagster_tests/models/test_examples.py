@@ -36,8 +36,11 @@ TINY: dict[str, dict[str, Any]] = {"ImageGenerator": SMALL, "VideoGenerator": CL
 def example(
     tmp_path: Path, checkpoint: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Outcome]:
-    """Runs an example with its models tiny."""
+    """Runs an example with its models tiny, and its pictures: large ones are many tokens."""
     monkeypatch.chdir(ROOT)
+    for name in ("cat.jpg", "sunset.png"):
+        with Image.open(EXAMPLES / name) as picture:
+            picture.resize((80, 60)).save(tmp_path / name)
 
     def tiny(step: dict[str, Any]) -> dict[str, Any]:
         name = step["name"]
@@ -54,6 +57,8 @@ def example(
     def run_example(name: str, **config: Any) -> Outcome:
         document = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8"))
         document |= {"base_folder": str(tmp_path / "base"), "save_folder": str(tmp_path / "out")}
+        if "meta_folder" in document:
+            document["meta_folder"] = str(tmp_path)
         for step in document["steps"]:
             step["config"] = {**step.get("config", {}), **tiny(step), **config}
             if "transformers" in find(step["type"], step["name"]).engines:

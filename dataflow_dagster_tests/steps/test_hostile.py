@@ -94,7 +94,7 @@ LINES: dict[str, tuple[bytes, str | None]] = {
     "list": (b'["text"]', "malformed_line"),
     "cut": (b'{"text": "a', "malformed_line"),
     "two in a line": (b'{"text": "a"} {"text": "b"}', "malformed_line"),
-    "our own column": (b'{"text": "t", "dataflow_id": "x"}', "reserved_column"),
+    "our own column": (b'{"text": "t", "dataflow_name": "x"}', "reserved_column"),
     "text that is none": (b'{"text": {"a": 1}}', "bad_value"),
 }
 
