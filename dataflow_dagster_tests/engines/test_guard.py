@@ -123,7 +123,7 @@ def test_gpus_are_free_only_when_the_last_process_of_the_last_replica_has_gone(
 
 
 @pytest.mark.vllm
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.slow
 @pytest.mark.usefixtures("needs_vllm")
 def test_no_process_of_vllm_outlives_its_step_or_the_run(
@@ -131,7 +131,7 @@ def test_no_process_of_vllm_outlives_its_step_or_the_run(
 ) -> None:
     monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
     run = start("stays", "guarded_vllm")
-    first, second = ([*map(int, line.split())] for line in lines(tmp_path, 2, seconds=180))
+    first, second = ([*map(int, line.split())] for line in lines(tmp_path, 2, seconds=420))
     for its in (first, second):
         cores = [p for p in its if "EngineCore" in " ".join(psutil.Process(p).cmdline())]
         assert cores

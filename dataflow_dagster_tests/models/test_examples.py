@@ -134,6 +134,7 @@ def test_captions_come_from_an_api(
     ] * 2
 
 
+@pytest.mark.timeout(900)  # Phi-3-V has its vision tower at full size; five minutes on two cores
 @pytest.mark.slow
 @pytest.mark.vllm
 @pytest.mark.usefixtures("needs_vllm", "without_weights")
