@@ -1,10 +1,18 @@
 """What tests of several rooms share."""
 
+import gc
+
 import pytest
 
 from dataflow_dagster import registry
 from dataflow_dagster_tests.processes import Children
 from dataflow_dagster_tests.toys.models import Filmer, Namer, Painter, Shouter, Wanderer, Watcher
+
+
+def pytest_collection_finish() -> None:
+    """Leave what imports made out of garbage collections, of which vLLM asks for many."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -118,33 +118,34 @@ def _dg(project: Path, site: Path, *arguments: str) -> subprocess.CompletedProce
 def test_a_fresh_project_scaffolds_checks_and_runs_a_pipeline_with_an_asset_on_top(
     project: Path, site: Path
 ) -> None:
-    made = _dg(project, site, "scaffold", "defs", "dataflow_dagster.DataflowPipeline", "words")
-    assert made.returncode == 0, made.stderr
-    folder = project / "src/shop/defs/words"
-    assert (folder / "defs.yaml").read_text().split() == [
-        "type:",
-        "dataflow_dagster.DataflowPipeline",
-        "attributes:",
-        "path:",
-        "pipeline.yaml",
-    ]
-    assert "name: words\n" in (folder / "pipeline.yaml").read_text()
-    checked = _dg(project, site, "check", "defs")
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    """By the commands of the page on own projects, which shows what is scaffolded."""
+    page = DOCS / "own-project.md"
+    (lines,) = blocks(page, "bash")
+    *looks, launch = [shlex.split(line)[1:] for line in lines.splitlines()]
+    told = [_dg(project, site, *command) for command in looks]
+    assert [done.returncode for done in told] == [0, 0, 0], [done.stderr for done in told]
+    assert "cats/captions" in told[-1].stdout
+    folder = project / "src/shop/defs/cats"
+    defs, pipeline = blocks(page, "yaml")
+    assert yaml.safe_load((folder / "defs.yaml").read_text()) == yaml.safe_load(defs)
+    assert yaml.safe_load((folder / "pipeline.yaml").read_text()) == yaml.safe_load(pipeline)
 
-    (folder / "pipeline.yaml").write_text(PIPELINE)
-    (project / "src/shop/defs/loud.py").write_text(OWN_ASSET)
-    run = _dg(project, site, "launch", "--assets", "*")
+    (folder / "pipeline.yaml").write_text(PIPELINE.replace("name: words", "name: cats"))
+    run = _dg(project, site, *launch)
     assert run.returncode == 0, run.stdout + run.stderr
     assert [row["text"] for row in read_rows(project / "out/result.jsonl")] == [
         f"ROW {n}" for n in range(4)
     ]
+
+    (project / "src/shop/defs/loud.py").write_text(OWN_ASSET.replace("words", "cats"))
+    run = _dg(project, site, "launch", "--assets", "loud")
+    assert run.returncode == 0, run.stdout + run.stderr
     (loud,) = project.rglob("loud.jsonl")
     assert read_rows(loud) == [{"id": "2"}]
 
     (project / "out/gallery.html").unlink()
     (project / "out/result.jsonl").unlink()
-    again = _dg(project, site, "launch", "--job", "words_pipeline")
+    again = _dg(project, site, "launch", "--job", "cats_pipeline")
     assert again.returncode == 0, again.stdout + again.stderr
     assert len(read_rows(project / "out/result.jsonl")) == 4
     assert "ROW 3" in (project / "out/gallery.html").read_text()
@@ -325,23 +326,3 @@ def test_a_project_that_changes_our_keys_is_refused(
     with pytest.raises(Exception, match="words") as told:
         tree()
     assert "Extra inputs are not permitted" in str(told.value.__cause__)
-
-
-@pytest.mark.slow
-def test_the_page_on_own_projects_shows_what_is_scaffolded_and_commands_that_work(
-    project: Path, site: Path
-) -> None:
-    page = DOCS / "own-project.md"
-    (lines,) = blocks(page, "bash")
-    commands = [shlex.split(line)[1:] for line in lines.splitlines()]
-    told = [_dg(project, site, *command) for command in commands[:-1]]
-    assert [done.returncode for done in told] == [0, 0, 0], [done.stderr for done in told]
-    assert "cats/captions" in told[-1].stdout
-    folder = project / "src/shop/defs/cats"
-    defs, pipeline = blocks(page, "yaml")
-    assert yaml.safe_load((folder / "defs.yaml").read_text()) == yaml.safe_load(defs)
-    assert yaml.safe_load((folder / "pipeline.yaml").read_text()) == yaml.safe_load(pipeline)
-    (folder / "pipeline.yaml").write_text(PIPELINE.replace("name: words", "name: cats"))
-    launched = _dg(project, site, *commands[-1])
-    assert launched.returncode == 0, launched.stdout + launched.stderr
-    assert len(read_rows(project / "out/result.jsonl")) == 4

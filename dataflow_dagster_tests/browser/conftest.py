@@ -1,7 +1,11 @@
-"""The UI as a user starts it: webserver and daemon on a few pipelines, and a browser on them."""
+"""The UI as a user starts it: webserver and daemon on a module's pipelines, and a browser on them.
+
+A module says which by its fixture ``made``.
+"""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,16 +21,6 @@ from urllib.request import Request, urlopen
 import pytest
 
 from dataflow_dagster_tests.requirements import require
-from dataflow_dagster_tests.toys.pipelines import (
-    NAME,
-    PAINT,
-    SHOUT,
-    picture_rows,
-    text_rows,
-    with_config,
-    write_pipeline,
-    write_rows,
-)
 from dataflow_dagster_tests.toys.process import environment
 
 if TYPE_CHECKING:
@@ -35,7 +29,17 @@ if TYPE_CHECKING:
 Make = Callable[[Path], list[Path]]
 """Writes a site's pipelines into its folder; gives their files."""
 
+Shoot = Callable[["Page", str], None]
+"""Writes what a tab shows as a picture of that name."""
+
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
+GROUPS = "/locations/dataflow_dagster.definitions/asset-groups"
+ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+BACKFILL_ENDED = re.compile("COMPLETED|FAILED|CANCELED")
+BACKFILLS = "{ partitionBackfillsOrError { ... on PartitionBackfills { results { id status } } } }"
+RUNS = """{ runsOrError { ... on Runs { results {
+    runId status assetSelection { path } tags { key value }
+} } } }"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,49 @@ class Site:
         except (URLError, ConnectionError):
             return False
 
+    def runs(self, *, of: str = "", tagged: str = "") -> list[dict[str, Any]]:
+        """Runs of a pipeline, or with a tag, the newest first."""
+        return [
+            run
+            for run in self.ask(RUNS)["runsOrError"]["results"]
+            if not of or of in {key["path"][0] for key in run["assetSelection"] or []}
+            if not tagged or tagged in {tag["key"] for tag in run["tags"]}
+        ]
+
+    def ended_run(self, pipeline: str, count: int) -> dict[str, Any]:
+        """The newest of so many runs of a pipeline, once it has ended."""
+
+        def has_ended() -> bool:
+            runs = self.runs(of=pipeline)
+            return len(runs) == count and runs[0]["status"] in ENDED
+
+        wait_for(has_ended, 180)
+        return self.runs(of=pipeline)[0]
+
+    def backfills(self) -> list[dict[str, Any]]:
+        """All, the newest first."""
+        return self.ask(BACKFILLS)["partitionBackfillsOrError"]["results"]
+
+    def backfill_all(self, page: "Page") -> None:
+        """All partitions of the group that the tab shows, by a person's clicks."""
+        known = {each["id"] for each in self.backfills()}
+
+        def has_ended() -> bool:
+            new = [each for each in self.backfills() if each["id"] not in known]
+            return bool(new) and BACKFILL_ENDED.match(new[0]["status"]) is not None
+
+        page.get_by_role("button", name="Materialize all").click()
+        dialog = page.get_by_role("dialog")
+        launch = dialog.get_by_role("button", name="Launch backfill")
+
+        def is_ready() -> bool:  # a click before the partitions are listed takes none of them
+            dialog.get_by_role("button", name="All", exact=True).click()
+            return launch.is_enabled()
+
+        wait_for(is_ready, 60)
+        launch.click()
+        wait_for(has_ended, 180)
+
 
 def wait_for(holds: Callable[[], bool], seconds: float) -> None:
     """Look twice a second until it holds.
@@ -75,12 +122,6 @@ def wait_for(holds: Callable[[], bool], seconds: float) -> None:
         if time.monotonic() > until:
             raise TimeoutError(f"{holds} did not hold in {seconds} s")
         time.sleep(0.5)
-
-
-@pytest.fixture(scope="module")
-def made() -> Make:
-    """Pictures that are captioned and drawn, texts that are watched, files taken by the clock."""
-    return lambda folder: [_drawn(folder), _watched(folder), _by_the_clock(folder)]
 
 
 @pytest.fixture(scope="module")
@@ -115,51 +156,16 @@ def _environment(folder: Path, files: list[Path]) -> dict[str, str]:
     return environment(folder, extra)
 
 
-def _drawn(folder: Path) -> Path:
-    rows = picture_rows(folder / "pictures", 10)
-    return write_pipeline(
-        folder,
-        [NAME, with_config(PAINT, side=64)],
-        rows=rows,
-        shards=3,
-        meta_folder=str(folder / "pictures"),
-    )
-
-
-def _watched(folder: Path) -> Path:
-    file = write_pipeline(folder, [SHOUT], name="texts", rows=text_rows(10), shards=3, watch=5)
-    os.utime(folder / "texts/in.jsonl", (0, 0))  # long since whole: run at the first look
-    return file
-
-
-def _by_the_clock(folder: Path) -> Path:
-    """Three files, of which a run takes two; one row is bad."""
-    for name, text in (("a", "good"), ("b", "bad"), ("c", "good")):
-        write_rows(folder / f"files/in/{name}.jsonl", [{"id": name, "text": text}])
-    return write_pipeline(
-        folder,
-        [SHOUT],
-        name="files",
-        meta_path=str(folder / "files/in"),
-        files_per_shard=1,
-        shards_per_run=2,
-        schedule="* * * * *",
-    )
-
-
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the webserver, the daemon, the code servers and the runs."""
     import psutil
 
     family = [*psutil.Process(process.pid).children(recursive=True)]
-    process.terminate()
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for left in psutil.wait_procs(family, timeout=5)[1]:
+    process.kill()  # nothing of what it would tidy up is looked at any more
+    process.wait()
+    for left in family:
         left.kill()
+    psutil.wait_procs(family, timeout=20)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +184,7 @@ def chromium() -> "Iterator[Browser]":
 def page(site: Site, chromium: "Browser") -> "Iterator[Page]":
     """One tab, as wide as a desk's screen."""
     page = chromium.new_page(base_url=site.url, viewport={"width": 1400, "height": 900})
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     yield page
     page.close()
 
@@ -192,7 +198,7 @@ def _chromium() -> str:
 
 
 @pytest.fixture
-def shoot() -> "Callable[[Page, str], None]":
+def shoot() -> Shoot:
     """Writes what a tab shows as ``<name>.png``, where ``DATAFLOW_SCREENSHOTS`` is a folder."""
     folder = os.environ.get("DATAFLOW_SCREENSHOTS")
 

@@ -1,105 +1,98 @@
-"""A pipeline without partitions in a real browser: its runs, pages and what goes wrong."""
+"""Pipelines that anyone can write in a real browser: forced, scheduled, failing, broken."""
 
 import re
-from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dataflow_dagster_tests.browser.conftest import Make, Site, wait_for
-from dataflow_dagster_tests.toys.pipelines import SHOUT, read_rows, text_rows, write_pipeline
+from dataflow_dagster_tests.browser.conftest import GROUPS, Make, Shoot, Site, wait_for
+from dataflow_dagster_tests.toys.pipelines import (
+    SHOUT,
+    read_rows,
+    text_rows,
+    write_pipeline,
+    write_rows,
+)
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-Shoot = Callable[["Page", str], None]
-
-GROUPS = "/locations/dataflow_dagster.definitions/asset-groups"
-RUNS = "{ runsOrError { ... on Runs { results { runId status assetSelection { path } } } } }"
-ENDED = ("SUCCESS", "FAILURE", "CANCELED")
+FILES = ["00000-a", "00001-b", "00002-c"]
+SCHEDULE = "/locations/dataflow_dagster.definitions/schedules/files_schedule"
+NUMBERS = """{ assetNodeOrError(assetKey: {path: ["plain", "texts"]}) { ... on AssetNode {
+    assetMaterializations(limit: 1) {
+        metadataEntries { label ... on IntMetadataEntry { intValue } }
+    }
+} } }"""
 
 
 @pytest.fixture(scope="module")
 def made() -> Make:
-    """One that has no partitions, one whose input is gone, and one that is broken."""
+    """One that works, one by the clock, one whose input is gone, and one that is broken."""
     return lambda folder: [
         write_pipeline(folder, [SHOUT], name="plain", rows=text_rows(10)),
+        _by_the_clock(folder),
         write_pipeline(folder, [SHOUT], name="gone", meta_path=str(folder / "gone.jsonl")),
         write_pipeline(folder, [SHOUT], name="wrong", stepz=1),
     ]
 
 
-def runs_of(site: Site, pipeline: str) -> list[dict[str, Any]]:
-    """The newest first."""
-    runs = site.ask(RUNS)["runsOrError"]["results"]
-    return [
-        run for run in runs if (run["assetSelection"] or [{}])[0].get("path", [""])[0] == pipeline
-    ]
-
-
-def ended(site: Site, pipeline: str, count: int) -> str:
-    """The newest run of so many of a pipeline, once it has ended."""
-
-    def has_ended() -> bool:
-        runs = runs_of(site, pipeline)
-        return len(runs) == count and runs[0]["status"] in ENDED
-
-    wait_for(has_ended, 180)
-    return str(runs_of(site, pipeline)[0]["runId"])
+def _by_the_clock(folder: Path) -> Path:
+    """Three files, of which a run takes two; one row is bad."""
+    for name, text in (("a", "good"), ("b", "bad"), ("c", "good")):
+        write_rows(folder / f"files/in/{name}.jsonl", [{"id": name, "text": text}])
+    return write_pipeline(
+        folder,
+        [SHOUT],
+        name="files",
+        meta_path=str(folder / "files/in"),
+        files_per_shard=1,
+        shards_per_run=2,
+        schedule="* * * * *",
+    )
 
 
 @pytest.fixture(scope="module")
-def materialized(site: Site, page: "Page") -> str:
-    """The run of all assets of ``plain``, begun by a click."""
+def materialized(site: Site, page: "Page") -> Site:
+    """All assets of ``plain``, by a click."""
     page.goto(GROUPS + "/plain")
     page.get_by_role("button", name="Skip").click()  # "Join the Dagster community"
     page.get_by_role("button", name="Materialize all").click()
-    return ended(site, "plain", 1)
+    assert site.ended_run("plain", 1)["status"] == "SUCCESS"
+    return site
 
 
-def test_a_runs_page_tells_how_many_rows_each_step_made(
-    materialized: str, page: "Page", shoot: Shoot
+def numbers(site: Site) -> dict[str, Any]:
+    """Those of the newest materialization of the step's asset."""
+    (newest,) = site.ask(NUMBERS)["assetNodeOrError"]["assetMaterializations"]
+    return {entry["label"]: entry.get("intValue") for entry in newest["metadataEntries"]}
+
+
+def test_the_launchpad_forces_rows_to_be_computed_again(
+    materialized: Site, page: "Page", shoot: Shoot
 ) -> None:
-    page.goto(f"/runs/{materialized}")
-    page.get_by_placeholder("Filter…", exact=True).fill("10 rows, 0 failed")  # of a long list
-    for asset in ("raw_meta", "texts", "results"):
-        page.get_by_text(re.compile(f"{asset}: 10 rows, 0 failed, in ")).first.wait_for()
-    shoot(page, "run")
-
-
-@pytest.mark.usefixtures("materialized")
-def test_an_asset_without_partitions_shows_its_numbers_and_rows(page: "Page", shoot: Shoot) -> None:
+    assert (numbers(materialized)["computed"], numbers(materialized)["reused"]) == (10, 0)
     page.goto("/assets/plain/texts")
-    page.get_by_text("Toy Shouter").first.wait_for()
-    page.goto("/assets/plain/texts?view=events")
-    page.get_by_text("dagster/row_count").first.wait_for()
-    page.get_by_text("rows_per_second").first.wait_for()
-    shoot(page, "unpartitioned")
-
-
-@pytest.mark.usefixtures("materialized")
-def test_numbers_are_plotted_over_time(page: "Page", shoot: Shoot) -> None:
-    page.goto("/assets/plain/texts?view=checks")
-    page.get_by_text("Plots", exact=True).first.wait_for()
-    page.locator("canvas").first.wait_for()
-    shoot(page, "plots")
-
-
-@pytest.mark.usefixtures("materialized")
-@pytest.mark.parametrize("asset", ["raw_meta", "texts", "results"])
-def test_every_assets_checks_have_a_verdict(page: "Page", shoot: Shoot, asset: str) -> None:
-    page.goto(f"/assets/plain/{asset}?view=checks")
-    page.get_by_text("Succeeded", exact=True).first.wait_for()
-    shoot(page, f"checks_{asset}")
+    page.get_by_role("button", name="arrow_drop_down", exact=True).first.click()
+    page.get_by_text("Open launchpad").click()
+    launchpad = page.get_by_role("dialog")
+    launchpad.get_by_text("recompute:").wait_for()
+    launchpad.get_by_text("false", exact=True).first.dblclick()
+    page.keyboard.insert_text("true")
+    shoot(page, "launchpad")
+    launchpad.get_by_role("button", name="Materialize").click()
+    assert materialized.ended_run("plain", 2)["status"] == "SUCCESS"
+    assert (numbers(materialized)["computed"], numbers(materialized)["reused"]) == (10, 0)
 
 
 @pytest.mark.usefixtures("materialized")
 def test_a_run_that_fails_says_why_in_words(site: Site, page: "Page", shoot: Shoot) -> None:
     page.goto(GROUPS + "/gone")
     page.get_by_role("button", name="Materialize all").click()
-    page.goto(f"/runs/{ended(site, 'gone', 1)}")
+    page.goto(f"/runs/{site.ended_run('gone', 1)['runId']}")
     page.get_by_text("there is no such file or folder").first.wait_for()
     shoot(page, "failed_run")
 
@@ -118,6 +111,26 @@ def test_a_broken_pipeline_is_a_sensor_that_fails_with_file_and_line(
     page.get_by_text("raw_meta", exact=True).first.wait_for()
     groups = site.ask("{ assetNodes { groupName } }")["assetNodes"]
     assert "wrong" not in {node["groupName"] for node in groups}
+
+
+def test_the_daemon_runs_the_schedule_which_takes_new_files_in(
+    materialized: Site, page: "Page", shoot: Shoot
+) -> None:
+    def has_run() -> bool:
+        runs = materialized.runs(tagged="dagster/schedule_name")
+        return [run["status"] for run in runs] == ["SUCCESS", "SUCCESS"]
+
+    wait_for(has_run, 150)  # it ticks each minute
+    page.goto(SCHEDULE)
+    page.get_by_text("2 runs requested").first.wait_for()
+    shoot(page, "schedule")
+    shards = sorted((materialized.folder / "files/out/result").glob("*.jsonl"))
+    assert [path.stem for path in shards] == FILES
+    assert [read_rows(path)[0]["text"] for path in shards] == ["GOOD", "bad", "GOOD"]
+    page.goto(f"/assets/files/texts?view=partitions&partition={FILES[1]}")
+    page.get_by_text("bad is bad").wait_for()
+    page.get_by_text("1 of 1 rows failed here (bad_text: 1)").wait_for()
+    shoot(page, "failed_row")
 
 
 @pytest.mark.usefixtures("materialized")

@@ -1,8 +1,7 @@
-"""``python -m dataflow_dagster_tests.engines.guarded_vllm TRACE``: two steps with vLLM, their run.
+"""``python -m dataflow_dagster_tests.engines.guarded_vllm TRACE``: a step with vLLM, and its run.
 
-Two processes are begun as Dagster begins steps. Each opens the real engine, which has processes of
-its own, answers a row, writes the ids of all its processes on a line of TRACE, itself first, and
-stays.
+A process is begun as Dagster begins steps. It opens the real engine, which has processes of its
+own, answers a row, writes the ids of all its processes on a line of TRACE, itself first, and stays.
 """
 
 import multiprocessing
@@ -31,8 +30,6 @@ def step(trace: str) -> None:
 
 if __name__ == "__main__":
     context = multiprocessing.get_context("forkserver")
-    steps = [context.Process(target=step, args=sys.argv[1:2]) for _ in range(2)]
-    for process in steps:
-        process.start()
-    for process in steps:
-        process.join()
+    begun = context.Process(target=step, args=sys.argv[1:2])
+    begun.start()
+    begun.join()

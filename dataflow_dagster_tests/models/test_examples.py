@@ -49,7 +49,7 @@ def example(
         if name == "LocalModelGenerator":
             return {"model_path": llama(tmp_path / "llama"), "max_tokens": 8}
         if name == "Phi3VCaptioner":
-            small = {"max_tokens": 4, "max_model_len": 2048, "num_crops": 1}  # of a full-size tower
+            small = {"max_tokens": 8, "max_model_len": 2048, "num_crops": 1}
             return {"model_path": phi3v(tmp_path / "phi3v"), **small}
         small = TINY.get(step["type"], {"max_tokens": 8})
         model = find(step["type"], name).__name__
@@ -137,7 +137,7 @@ def test_captions_come_from_an_api(
 
 @pytest.mark.slow
 @pytest.mark.vllm
-@pytest.mark.usefixtures("needs_vllm", "without_weights")
+@pytest.mark.usefixtures("needs_vllm")
 def test_seven_captioners_in_a_row_give_seven_columns(example: Callable[..., Outcome]) -> None:
     outcome = example("seven_captioners")
     columns = [step.output_key for step in outcome.pipeline.steps]

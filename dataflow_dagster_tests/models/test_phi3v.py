@@ -1,12 +1,13 @@
+import random
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from dataflow_dagster.engines.errors import UnfitSettingError
 from dataflow_dagster.engines.session import Answer
 from dataflow_dagster.models.declaration import Given
 from dataflow_dagster.models.phi3v import Phi3VCaptioner
+from dataflow_dagster.scenes.drawing import SEEN, draw
 from dataflow_dagster_tests.engines.checkpoints.phi3v import phi3v
 from dataflow_dagster_tests.engines.requests import answer_once
 
@@ -29,28 +30,32 @@ def test_transformers_does_not_serve_it() -> None:
 
 @pytest.mark.slow
 @pytest.mark.vllm
-@pytest.mark.usefixtures("needs_vllm", "without_weights")
-def test_each_picture_reaches_its_own_row_in_as_many_crops_as_told(
+@pytest.mark.usefixtures("needs_vllm")
+def test_eight_pictures_get_eight_answers_each_its_own_in_as_many_crops_as_told(
     tmp_path: Path,
 ) -> None:
-    sizes = [(400, 200), (336, 336)]
-    requests = []
     model = Phi3VCaptioner(
         model_path=phi3v(tmp_path / "phi3v"),
         trust_remote_code=True,
         num_crops=2,
         device="cpu",
-        max_tokens=4,
-        max_num_seqs=2,
+        temperature=0,
+        repetition_penalty=1,
+        max_tokens=8,
+        max_num_seqs=4,
     )
-    for number, size in enumerate(sizes):
-        path = tmp_path / f"{number}.png"
-        Image.effect_noise(size, 90).convert("RGB").save(path)
-        requests.append(model.request(Given(number, number, image=str(path))))
+    pictures = [tmp_path / f"{number}.png" for number in range(8)]
+    crops = [1 + number % 2 for number in range(8)]  # and the whole
+    for number, path in enumerate(pictures):
+        scene = draw(SEEN[number], random.Random(number))
+        scene.resize((64 * crops[number], 64)).save(path)
+    both_ways = [*pictures, *reversed(pictures)]
+    requests = [model.request(Given(at, at, image=str(path))) for at, path in enumerate(both_ways)]
     answered = answer_once(model.open(model.engine()), requests)
-    text = len(model.render())
-    for number, (width, height) in enumerate(sizes):
-        given = answered[number]
-        assert isinstance(given, Answer)
-        crops = 1 if width == height else 2  # and the whole
-        assert (crops + 1) * 144 < given.details["prompt_tokens"] < (crops + 2) * 144 + text
+    answers = [answer for _, answer in sorted(answered.items()) if isinstance(answer, Answer)]
+    forward, backward = answers[:8], answers[8:]
+    assert backward == forward[::-1]
+    assert len({answer.text for answer in forward}) == 8
+    words = len(model.render())
+    for answer, count in zip(forward, crops, strict=True):
+        assert (count + 1) * 144 < answer.details["prompt_tokens"] < (count + 2) * 144 + words

@@ -16,7 +16,7 @@ def test_a_figure_tells_counts_and_shares() -> None:
 
 
 def test_a_caption_that_is_drawn_is_read_back() -> None:
-    (figure,) = measure_round_trip(MODELS / "scenes_llava", MODELS / "scenes_flux", rounds=(1, 1))
-    assert figure.seen[1] == 80
-    assert figure.unseen[1] == 10
-    assert figure.seen[0] + figure.unseen[0] >= 85
+    (figure,) = measure_round_trip(MODELS / "scenes_llava", MODELS / "scenes_flux", rounds=(0, 2))
+    assert figure.seen == (0, 0)
+    assert figure.unseen[1] == 20
+    assert figure.unseen[0] >= 18

@@ -88,16 +88,9 @@ def save(
             Hub, which vLLM wants.
         spread: Standard deviation of the weights.
     """
-    own = torch.Generator(model.device).manual_seed(0)
-    for weights in model.parameters():
-        if weights.dim() > 1:
-            weights.normal_(0, spread, generator=own)
-        elif weights.numel() == 1:
-            weights.fill_(0.5)  # gates of Mllama's that start shut
+    set_weights(model, torch.Generator(model.device).manual_seed(0), spread)
     words = processor.tokenizer
-    head = model.get_output_embeddings().weight
-    spoken = words.convert_tokens_to_ids(list(LETTERS))
-    head[[row for row in range(len(head)) if row not in spoken]] = 0
+    silence(model.get_output_embeddings().weight, words)
     config = model.generation_config
     config.bos_token_id = words.bos_token_id
     config.eos_token_id, config.pad_token_id = words.eos_token_id, words.pad_token_id
@@ -106,6 +99,23 @@ def save(
     for old, new in (renamed or {}).items():
         _rename(folder / "model.safetensors", old, new)
     return str(folder)
+
+
+@torch.no_grad()
+def set_weights(model: torch.nn.Module, own: torch.Generator, spread: float) -> None:
+    """Draw a model's weights, the same ones each time."""
+    for weights in model.parameters():
+        if weights.dim() > 1:
+            weights.normal_(0, spread, generator=own)
+        elif weights.numel() == 1:
+            weights.fill_(0.5)  # gates of Mllama's that start shut
+
+
+@torch.no_grad()
+def silence(head: torch.Tensor, words: PreTrainedTokenizerFast) -> None:
+    """Have a head say nothing but `LETTERS`."""
+    spoken = words.convert_tokens_to_ids(list(LETTERS))
+    head[[row for row in range(len(head)) if row not in spoken]] = 0
 
 
 def _rename(file: Path, old: str, new: str) -> None:
