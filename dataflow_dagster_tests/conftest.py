@@ -1,12 +1,16 @@
 """What tests of several rooms share."""
 
 import gc
+import os
 
 import pytest
 
 from dataflow_dagster import registry
 from dataflow_dagster_tests.processes import Children
 from dataflow_dagster_tests.toys.models import Filmer, Namer, Painter, Shouter, Wanderer, Watcher
+
+# Several processes run tests side by side: a pool of threads in each for every core slows them all.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_finish() -> None:

@@ -1,14 +1,14 @@
-"""The shipped demo in a real browser: whole, in shards, watched; tests build on each other's state.
+"""The shipped demo in a real browser, whole and in shards; tests build on each other's state.
 
-The demo itself stands beside two copies of it whose rows are the demo's first ones: one in three
-shards, one whose input is watched.
+The demo itself stands beside a copy of its captions, of the demo's first rows in three shards,
+whose file is watched.
 """
 
 import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -35,34 +35,38 @@ CHECKS = {
     "generated_images": ("blank_pictures", "complete", "failed_share", "repeated_pictures"),
     "results": ("complete", "failed_share"),
 }
-SENSOR = "/locations/dataflow_dagster.definitions/sensors/watched_watch"
+SENSOR = "/locations/dataflow_dagster.definitions/sensors/sharded_watch"
 
 
 @pytest.fixture(scope="module")
 def made() -> Make:
-    """The demo and its copies; what they write lies in the site's folder."""
+    """The demo and its copy; what they write lies in the site's folder."""
 
     def write(folder: Path) -> list[Path]:
         (folder / "data").symlink_to(ROOT / "data")
-        watched = _copy(folder, "watched", watch=5)
-        os.utime(folder / "watched/in.jsonl", (0, 0))  # long since whole: run at the first look
-        return [DEMO, _copy(folder, "sharded", shards=3), watched]
+        document = yaml.safe_load(DEMO.read_text(encoding="utf-8"))
+        (captions, _) = document["steps"]
+        captions["config"]["backend"] = "transformers"  # which starts faster
+        copy = write_pipeline(
+            folder,
+            [captions],
+            rows=ROWS[:FEW],
+            name="sharded",
+            meta_folder=document["meta_folder"],
+            shards=3,
+            watch=5,
+        )
+        os.utime(folder / "sharded/in.jsonl", (0, 0))  # long since whole: run at the first look
+        return [DEMO, copy]
 
     return write
 
 
-def _copy(folder: Path, name: str, **keys: Any) -> Path:
-    """The demo's captions of its first rows, by the engine that starts fastest."""
-    document = yaml.safe_load(DEMO.read_text(encoding="utf-8"))
-    document["steps"][0]["config"]["backend"] = "transformers"
-    return write_pipeline(
-        folder,
-        document["steps"][:1],
-        rows=ROWS[:FEW],
-        name=name,
-        meta_folder=document["meta_folder"],
-        **keys,
-    )
+def shard_rows(site: Site) -> list[Row]:
+    """The results of the copy."""
+    shards = sorted((site.folder / "sharded/out/result").glob("*.jsonl"))
+    assert [path.stem for path in shards] == KEYS
+    return [row for path in shards for row in read_rows(path)]
 
 
 def texts(rows: list[Row]) -> list[str]:
@@ -88,11 +92,23 @@ def whole(site: Site, page: "Page") -> Site:
 
 
 @pytest.fixture(scope="module")
-def sharded(whole: Site, page: "Page") -> Site:
-    """All three shards of all assets of the sharded demo, by a person's clicks."""
-    page.goto(GROUPS + "/sharded")
-    whole.backfill_all(page)
+def watched(whole: Site) -> Site:
+    """All three shards of the copy, run by its sensor."""
+
+    def has_run() -> bool:
+        runs = whole.runs(tagged="dataflow_dagster/watch")
+        return [run["status"] for run in runs] == ["SUCCESS"]
+
+    wait_for(has_run, 120)
     return whole
+
+
+@pytest.fixture(scope="module")
+def sharded(watched: Site, page: "Page") -> Site:
+    """The three shards again, of all assets, by a person's clicks."""
+    page.goto(GROUPS + "/sharded")
+    watched.backfill_all(page)
+    return watched
 
 
 def test_the_demo_is_captioned_and_drawn_by_a_click(whole: Site) -> None:
@@ -165,14 +181,22 @@ def test_numbers_are_plotted_over_time(page: "Page", shoot: Shoot) -> None:
     shoot(page, "plots")
 
 
-def test_three_shards_are_filled_by_one_run_and_hold_all_rows(sharded: Site) -> None:
+def test_the_sensor_of_a_watched_file_ticks_and_its_run_succeeds(
+    watched: Site, page: "Page", shoot: Shoot
+) -> None:
+    page.goto(SENSOR)
+    page.get_by_text("~5 sec").wait_for()
+    page.get_by_text("Runs", exact=True).last.click()  # the tab, below the navigation's
+    page.get_by_text("Success", exact=True).first.wait_for()
+    shoot(page, "sensor")
+    assert texts(shard_rows(watched)) == [row["truth"] for row in ROWS[:FEW]]
+
+
+def test_a_backfill_of_three_shards_is_one_run_and_leaves_all_rows(sharded: Site) -> None:
     assert [each["status"] for each in sharded.backfills()] == ["COMPLETED_SUCCESS"]
     runs = sharded.runs(tagged="dagster/backfill")
     assert [run["status"] for run in runs] == ["SUCCESS"]
-    shards = sorted((sharded.folder / "sharded/out/result").glob("*.jsonl"))
-    assert [path.stem for path in shards] == KEYS
-    rows = [row for path in shards for row in read_rows(path)]
-    assert texts(rows) == [row["truth"] for row in ROWS[:FEW]]
+    assert texts(shard_rows(sharded)) == [row["truth"] for row in ROWS[:FEW]]
 
 
 @pytest.mark.usefixtures("sharded")
@@ -203,20 +227,3 @@ def test_the_backfills_page_lists_it_with_its_shards_and_how_it_ended(
     page.get_by_text("3 partitions").wait_for()
     page.get_by_text("Success", exact=True).first.wait_for()
     shoot(page, "backfills")
-
-
-def test_the_sensor_of_a_watched_file_ticks_and_its_run_succeeds(
-    whole: Site, page: "Page", shoot: Shoot
-) -> None:
-    def has_run() -> bool:
-        runs = whole.runs(tagged="dataflow_dagster/watch")
-        return [run["status"] for run in runs] == ["SUCCESS"]
-
-    wait_for(has_run, 60)
-    page.goto(SENSOR)
-    page.get_by_text("~5 sec").wait_for()
-    page.get_by_text("Runs", exact=True).last.click()  # the tab, below the navigation's
-    page.get_by_text("Success", exact=True).first.wait_for()
-    shoot(page, "sensor")
-    rows = read_rows(whole.folder / "watched/out/result.jsonl")
-    assert texts(rows) == [row["truth"] for row in ROWS[:FEW]]

@@ -69,7 +69,7 @@ ELSEWHERE: dict[str, str] = {
     "batch_size": TRANSFORMERS + "test_no_more_than_two_batches_are_taken_ahead",
     "limit_mm_per_prompt": TERMS + "test_settings_of_weights_and_pictures_reach_vllm",
     "num_crops": "models/test_phi3v.py::"
-    "test_each_picture_reaches_its_own_row_in_as_many_crops_as_told",
+    "test_eight_pictures_get_eight_answers_each_its_own_in_as_many_crops_as_told",
     "negative_prompt": DRAWN + "test_a_negative_prompt_changes_the_picture",
     "compile": DRAWN + "test_a_compiled_model_draws_nearly_the_same",
     "cpu_offload": DRAWN + "test_offloading_without_a_gpu_is_refused",

@@ -1,5 +1,8 @@
 """Pictures as cameras, scanners and the web leave them, through both engines."""
 
+from collections.abc import Callable
+from functools import cache
+
 import pytest
 from PIL import Image
 
@@ -13,6 +16,9 @@ ARCHITECTURES = {
     "LLaVANeXTCaptioner": "llava_next",
     "QwenVLCaptioner": "qwen2_vl",
 }
+
+Answered = Callable[[str, str], list[str | None]]
+"""What a captioner says of all photographs, by one engine."""
 
 TOKENS = 6
 """The panorama's seventh token in Qwen2-VL is a tie: the best two logits lie 0.0015 apart."""
@@ -40,10 +46,18 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [str(path) for path in sorted(folder.iterdir())]
 
 
-def answered(name: str, path: str, photographs: list[str], backend: str) -> list[str | None]:
+@pytest.fixture(scope="module")
+def answered(checkpoint: Checkpoint, photographs: list[str]) -> Answered:
+    """Each engine is asked once."""
+    return cache(lambda name, backend: asked(name, checkpoint, photographs, backend))
+
+
+def asked(
+    name: str, checkpoint: Checkpoint, photographs: list[str], backend: str
+) -> list[str | None]:
     model = registry.find("ImageCaptioner", name).model_validate(
         {
-            "model_path": path,
+            "model_path": checkpoint(ARCHITECTURES[name]),
             "backend": backend,
             "device": "cpu",
             "temperature": 0,
@@ -57,9 +71,9 @@ def answered(name: str, path: str, photographs: list[str], backend: str) -> list
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_photograph_is_answered(
-    name: str, checkpoint: Checkpoint, photographs: list[str]
+    name: str, answered: Answered, photographs: list[str]
 ) -> None:
-    given = answered(name, checkpoint(ARCHITECTURES[name]), photographs, "transformers")
+    given = answered(name, "transformers")
     assert len(given) == len(photographs)
     assert all(given)
 
@@ -67,11 +81,5 @@ def test_every_photograph_is_answered(
 @pytest.mark.vllm
 @pytest.mark.usefixtures("needs_vllm")
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_both_engines_see_the_same_in_them(
-    name: str, checkpoint: Checkpoint, photographs: list[str]
-) -> None:
-    path = checkpoint(ARCHITECTURES[name])
-    vllm, transformers = (
-        answered(name, path, photographs, backend) for backend in ("vllm", "transformers")
-    )
-    assert vllm == transformers
+def test_both_engines_see_the_same_in_them(name: str, answered: Answered) -> None:
+    assert answered(name, "vllm") == answered(name, "transformers")
