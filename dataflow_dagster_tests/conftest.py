@@ -14,9 +14,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_finish() -> None:
-    """Leave what imports made out of garbage collections, of which vLLM asks for many."""
-    gc.collect()
-    gc.freeze()
+    """Leave what imports made out of garbage collections: vLLM asks for many as it opens and ends.
+
+    It also takes everything back in; then what is left after a collection is left out anew.
+    """
+    unfreeze = gc.unfreeze
+
+    def unfreeze_and_freeze() -> None:
+        unfreeze()
+        gc.collect()
+        gc.freeze()
+
+    gc.unfreeze = unfreeze_and_freeze
+    unfreeze_and_freeze()
 
 
 @pytest.fixture

@@ -76,15 +76,16 @@ class Site:
             if not tagged or tagged in {tag["key"] for tag in run["tags"]}
         ]
 
-    def ended_run(self, pipeline: str, count: int) -> dict[str, Any]:
-        """The newest of so many runs of a pipeline, once it has ended."""
+    def ended_run(self, page: "Page", pipeline: str, count: int) -> dict[str, Any]:
+        """The newest of so many runs of a pipeline, once it has ended; what the tab shows goes."""
 
-        def has_ended() -> bool:
-            runs = self.runs(of=pipeline)
-            return len(runs) == count and runs[0]["status"] in ENDED
+        def runs() -> list[dict[str, Any]]:
+            return self.runs(of=pipeline)
 
-        wait_for(has_ended, 180)
-        return self.runs(of=pipeline)[0]
+        wait_for(lambda: len(runs()) == count, 60)
+        page.goto("about:blank")  # a page that moves takes a core from the run
+        wait_for(lambda: runs()[0]["status"] in ENDED, 180)
+        return runs()[0]
 
     def backfills(self) -> list[dict[str, Any]]:
         """All, the newest first."""
@@ -108,6 +109,8 @@ class Site:
 
         wait_for(is_ready, 60)
         launch.click()
+        wait_for(lambda: len(self.backfills()) > len(known), 60)
+        page.goto("about:blank")
         wait_for(has_ended, 180)
 
 

@@ -87,7 +87,7 @@ def whole(site: Site, page: "Page") -> Site:
     page.goto(GROUPS + "/demo")
     page.get_by_role("button", name="Skip").click()  # "Join the Dagster community"
     page.get_by_role("button", name="Materialize all").click()
-    assert site.ended_run("demo", 1)["status"] == "SUCCESS"
+    assert site.ended_run(page, "demo", 1)["status"] == "SUCCESS"
     return site
 
 
@@ -123,7 +123,7 @@ def test_the_demo_is_captioned_and_drawn_by_a_click(whole: Site) -> None:
 def test_a_runs_page_tells_how_many_rows_each_step_made(
     whole: Site, page: "Page", shoot: Shoot
 ) -> None:
-    page.goto(f"/runs/{whole.ended_run('demo', 1)['runId']}")
+    page.goto(f"/runs/{whole.ended_run(page, 'demo', 1)['runId']}")
     page.get_by_placeholder("Filter…", exact=True).fill("64 rows, 0 failed")  # of a long list
     for asset in ASSETS:
         page.get_by_text(re.compile(f"{asset}: 64 rows, 0 failed, in ")).first.wait_for()

@@ -61,7 +61,7 @@ def materialized(site: Site, page: "Page") -> Site:
     page.goto(GROUPS + "/plain")
     page.get_by_role("button", name="Skip").click()  # "Join the Dagster community"
     page.get_by_role("button", name="Materialize all").click()
-    assert site.ended_run("plain", 1)["status"] == "SUCCESS"
+    assert site.ended_run(page, "plain", 1)["status"] == "SUCCESS"
     return site
 
 
@@ -84,7 +84,7 @@ def test_the_launchpad_forces_rows_to_be_computed_again(
     page.keyboard.insert_text("true")
     shoot(page, "launchpad")
     launchpad.get_by_role("button", name="Materialize").click()
-    assert materialized.ended_run("plain", 2)["status"] == "SUCCESS"
+    assert materialized.ended_run(page, "plain", 2)["status"] == "SUCCESS"
     assert (numbers(materialized)["computed"], numbers(materialized)["reused"]) == (10, 0)
 
 
@@ -92,7 +92,7 @@ def test_the_launchpad_forces_rows_to_be_computed_again(
 def test_a_run_that_fails_says_why_in_words(site: Site, page: "Page", shoot: Shoot) -> None:
     page.goto(GROUPS + "/gone")
     page.get_by_role("button", name="Materialize all").click()
-    page.goto(f"/runs/{site.ended_run('gone', 1)['runId']}")
+    page.goto(f"/runs/{site.ended_run(page, 'gone', 1)['runId']}")
     page.get_by_text("there is no such file or folder").first.wait_for()
     shoot(page, "failed_run")
 

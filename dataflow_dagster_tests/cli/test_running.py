@@ -114,6 +114,7 @@ def test_files_become_shards_and_a_run_takes_as_many_as_it_may(tmp_path: Path) -
     assert "row 2 of shard 00001" in error["message"]
 
 
+@pytest.mark.full
 @pytest.mark.timeout(240)
 def test_two_machines_share_out_the_shards_of_a_new_input(tmp_path: Path) -> None:
     trace = tmp_path / "trace"

@@ -36,6 +36,7 @@ def test_a_watched_folder_makes_partitions_that_are_run(place: Path, tmp_path: P
     assert len(read_rows(place / "results/photos/result/00000-scene-001.jsonl")) == 4
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.usefixtures("toys")
 def test_a_watched_folder_is_run_by_hand_by_the_commands_shown(place: Path) -> None:

@@ -122,6 +122,7 @@ def test_gpus_are_free_only_when_the_last_process_of_the_last_replica_has_gone(
         assert not alive(*all_of_it)
 
 
+@pytest.mark.full
 @pytest.mark.vllm
 @pytest.mark.timeout(600)
 @pytest.mark.slow

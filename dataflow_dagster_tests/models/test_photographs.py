@@ -78,6 +78,7 @@ def test_every_photograph_is_answered(
     assert all(given)
 
 
+@pytest.mark.full
 @pytest.mark.vllm
 @pytest.mark.usefixtures("needs_vllm")
 @pytest.mark.parametrize("name", ARCHITECTURES)

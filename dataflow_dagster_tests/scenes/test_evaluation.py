@@ -15,6 +15,7 @@ def test_a_figure_tells_counts_and_shares() -> None:
     assert str(figure) == "captions: seen 79/80 (98.8%), unseen 9/10 (90.0%)"
 
 
+@pytest.mark.full
 def test_a_caption_that_is_drawn_is_read_back() -> None:
     (figure,) = measure_round_trip(MODELS / "scenes_llava", MODELS / "scenes_flux", rounds=(0, 2))
     assert figure.seen == (0, 0)

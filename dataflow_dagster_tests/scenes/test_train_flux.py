@@ -13,6 +13,7 @@ from dataflow_dagster.scenes.train_flux import Average, train_flux
 from dataflow_dagster.scenes.train_vae import build_vae
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("torch_threads")
 def test_a_short_training_lowers_the_loss_and_writes_a_pipeline(tmp_path: Path) -> None:
     vae = build_vae()

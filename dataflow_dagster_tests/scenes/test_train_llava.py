@@ -11,6 +11,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from dataflow_dagster.scenes.train_llava import REPETITION_PENALTY, penalise, train_llava
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("torch_threads")
 def test_a_short_training_lowers_the_loss_and_writes_a_checkpoint(tmp_path: Path) -> None:
     losses = train_llava(tmp_path, steps=24, pictures=64, rounds=2)

@@ -15,6 +15,7 @@ from dataflow_dagster.scenes.qwen_vl import SIDE
 from dataflow_dagster.scenes.train_qwen_vl import draw_fast, train_qwen_vl
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("torch_threads")
 def test_a_short_training_lowers_the_loss_and_writes_a_checkpoint(tmp_path: Path) -> None:
     losses = train_qwen_vl(tmp_path, steps=15)

@@ -12,6 +12,7 @@ from dataflow_dagster.scenes import train_vae as training
 from dataflow_dagster.scenes.train_vae import train_decoder, train_vae
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("torch_threads")
 def test_a_short_training_lowers_the_loss_then_changes_the_decoder_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

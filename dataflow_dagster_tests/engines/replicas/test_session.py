@@ -140,7 +140,7 @@ def slow_rows(count: int, *gaps: int, seconds: float) -> Iterator[Request]:
         yield request
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("replicas", [1, pytest.param(2, marks=pytest.mark.full)])
 def test_an_engine_that_waits_for_rows_is_not_hung(replicas: int) -> None:
     said: list[str] = []
     waiting, plan = Waiting(batch=4), Plan(replicas, stall_timeout_s=2.5)

@@ -162,6 +162,7 @@ def test_an_engine_in_processes_of_its_own_answers_the_same(
     assert not {thread.name for thread in threading.enumerate() if thread not in threads}
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_a_dead_engine_ends_the_shard_and_can_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
