@@ -1,5 +1,6 @@
 """Rows reach the disk soon after they were written, whatever the engine does meanwhile."""
 
+import os
 import threading
 import time
 from contextlib import suppress
@@ -7,6 +8,9 @@ from typing import IO
 
 FLUSH_S = 0.5
 """A row waits no longer than this in our buffer; five seconds are promised."""
+
+SYNC_BYTES = 16 << 20
+"""So much of a file may wait to be written to the disk: what is left when it is finished."""
 
 
 class Flusher:
@@ -17,14 +21,14 @@ class Flusher:
     """
 
     def __init__(self) -> None:
-        self._files: set[IO[bytes]] = set()
+        self._files: dict[IO[bytes], int] = {}  # and how much of each is on the disk
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def add(self, file: IO[bytes]) -> None:
         """Flush `file` until it is removed."""
         with self._lock:
-            self._files.add(file)
+            self._files[file] = 0
             if self._thread is None or not self._thread.is_alive():  # a fork has no threads
                 self._thread = threading.Thread(target=self._run, name="flush", daemon=True)
                 self._thread.start()
@@ -32,7 +36,7 @@ class Flusher:
     def remove(self, file: IO[bytes]) -> None:
         """Leave `file` alone from now on; what is not flushed yet is left to the caller."""
         with self._lock:
-            self._files.discard(file)
+            self._files.pop(file, None)
 
     def _run(self) -> None:
         while True:
@@ -41,9 +45,22 @@ class Flusher:
                 if not self._files:
                     self._thread = None
                     return
-                for file in self._files:
+                files = [*self._files.items()]
+                for file, _ in files:
                     with suppress(OSError):  # the disk is full: the writer's own next flush tells
                         file.flush()
+            for file, synced in files:
+                self._write_back(file, synced)
+
+    def _write_back(self, file: IO[bytes], synced: int) -> None:
+        """Have much that was written brought to the disk, beside the writer that goes on."""
+        with suppress(OSError, ValueError):  # closed meanwhile
+            size = os.fstat(file.fileno()).st_size
+            if size - synced >= SYNC_BYTES:
+                os.fsync(file.fileno())
+                with self._lock:
+                    if file in self._files:
+                        self._files[file] = size
 
 
 FLUSHER = Flusher()

@@ -37,8 +37,13 @@ class EmbeddedMedia:
         return {**row, **{c: medium.name for c, medium in found.items()}} if found else row
 
     def _found(self, row: Row) -> dict[str, Embedded]:
-        media = {column: embedded_in(row.get(column)) for column in self._columns}
-        return {column: medium for column, medium in media.items() if medium is not None}
+        found: dict[str, Embedded] = {}
+        for column in self._columns:
+            value = row.get(column)
+            medium = None if value is None else embedded_in(value)
+            if medium is not None:
+                found[column] = medium
+        return found
 
     def _path(self, medium: Embedded) -> str | None:
         if medium.content is None:

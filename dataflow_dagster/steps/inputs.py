@@ -78,6 +78,7 @@ class InputReader:
         self._reads_too: Medium | None = step.config.reads_too
         self._columns = step.config.columns()
         self._whole = WholeRows(pipeline) if step.config.takes_row() else None
+        self._is_text_alone = self._reads == "text" and not (self._reads_too or self._columns)
         self._newest = current(step.config.reads)
         self._repeats = step.config.repeat_time
         self._identity = step.identity
@@ -161,6 +162,8 @@ class InputReader:
         if self._whole is not None:
             whole = self._whole.of(work.row)
             return Given(work.number, row_seed, text=work.value, row=whole)
+        if self._is_text_alone:
+            return Given(work.number, row_seed, text=work.value)
         values: dict[Medium, str | None] = {self._reads: work.value}
         if self._reads_too is not None:
             values[self._reads_too] = work.row.get(current(self._reads_too))

@@ -1,21 +1,24 @@
 """The user's columns whose names are ours."""
 
+from functools import lru_cache
+
 from dataflow_dagster.rows import ERROR, ID, PREFIX, SOURCE_PREFIX, Row, RowError
 
 
-def _reserved(row: Row) -> list[str]:
-    """Columns that are ours by name."""
-    return [
+@lru_cache(maxsize=256)
+def _reserved(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that are ours by name; rows of one input have the same columns again and again."""
+    return tuple(
         column
-        for column in row
+        for column in columns
         if column.startswith(PREFIX) and not column.startswith(SOURCE_PREFIX)
-    ]
+    )
 
 
 def without_ours(row: Row) -> Row:
     """A copy without them."""
     copy = row.copy()
-    for column in _reserved(row):
+    for column in _reserved(tuple(row)):
         del copy[column]
     return copy
 
@@ -40,4 +43,5 @@ def refused(row: Row) -> list[str]:
     Not for null: a parquet file has the column for the sake of other rows. Nor for the error that
     a row of earlier ``results`` carries, and the id of an exported one: it is tried like any other.
     """
-    return [name for name in _reserved(row) if row[name] is not None and name not in (ERROR, ID)]
+    ours = _reserved(tuple(row))
+    return [name for name in ours if row[name] is not None and name not in (ERROR, ID)]

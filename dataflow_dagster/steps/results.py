@@ -12,7 +12,6 @@ from dataflow_dagster.rows import (
     ERROR,
     GIVEN,
     ID,
-    PREFIX,
     SOURCE_PREFIX,
     Row,
     RowError,
@@ -24,6 +23,7 @@ from dataflow_dagster.schema.pipeline import PipelineSpec, StepSpec
 from dataflow_dagster.steps.copies import MediaCopies
 from dataflow_dagster.steps.layout import RESULTS, Layout
 from dataflow_dagster.steps.progress import Progress, Silent
+from dataflow_dagster.steps.reserved import without_ours
 from dataflow_dagster.stores import mirrors
 from dataflow_dagster.wholes import sync
 
@@ -48,6 +48,7 @@ class Results:
             "video": pipeline.video_key,
         }
         self._steps = pipeline.steps
+        self._columns = [(step, answer_column(step.asset)) for step in pipeline.steps]
         self.fingerprint = results_fingerprint(pipeline)
 
     def write_shard(self, source: Shard, target: Shard, *, recompute: bool = False) -> Manifest:
@@ -121,8 +122,8 @@ class Results:
 
     def _answers(self, row: Row) -> Iterator[tuple[StepSpec, str]]:
         """Each step's text, or its picture's path relative to ``save_folder``, oldest first."""
-        for step in self._steps:
-            answer = row.get(answer_column(step.asset))
+        for step, column in self._columns:
+            answer = row.get(column)
             if answer is not None:
                 yield step, answer[step.config.writes]
 
@@ -146,11 +147,7 @@ def under_user_keys(row: Row, answers: dict[str, str]) -> Row:
 
     A failed row carries ``dataflow_error``; no other column of ours is left.
     """
-    result = {
-        column: value
-        for column, value in row.items()
-        if not column.startswith(PREFIX) or column.startswith(SOURCE_PREFIX)
-    }
+    result = without_ours(row)
     for column, value in answers.items():
         if row.get(column) is not None:
             kept = SOURCE_PREFIX + column

@@ -114,8 +114,9 @@ class ShardRun:
     def _requests(self) -> Generator[Request]:
         for work, request in self._run.prepare(self._open_work()):
             del self._preparing[work.number]
-            for saved in self._saver.saved():  # not left until the engine's next answer
-                self._keep(*saved)
+            if len(self._saver):  # not left until the engine's next answer
+                for saved in self._saver.saved():
+                    self._keep(*saved)
             if isinstance(request, RowError):
                 overtaken = next(iter(self._preparing), work.number) < work.number
                 self._fail(work, request, undecided=overtaken + self._at_engine())
