@@ -47,7 +47,8 @@ class Flusher:
                     return
                 files = [*self._files.items()]
                 for file, _ in files:
-                    with suppress(OSError):  # the disk is full: the writer's own next flush tells
+                    # The disk is full: the writer's own next flush tells. Or it was closed.
+                    with suppress(OSError, ValueError):
                         file.flush()
             for file, synced in files:
                 self._write_back(file, synced)

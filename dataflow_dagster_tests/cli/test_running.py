@@ -163,6 +163,7 @@ def test_a_retry_takes_shards_that_are_done_and_new_files_wait(tmp_path: Path) -
     assert len(list((tmp_path / "demo/out/result").glob("*.jsonl"))) == 2
 
 
+@pytest.mark.full
 def test_a_file_that_cannot_be_read_keeps_no_later_run_from_its_shards(tmp_path: Path) -> None:
     for name in "ac":
         write_rows(tmp_path / f"in/{name}.jsonl", [{"id": name, "text": name}])

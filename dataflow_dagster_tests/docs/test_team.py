@@ -117,6 +117,7 @@ def test_postgresql_carries_several_runs_at_once(
     assert not list(tmp_path.glob("home/**/runs.db"))
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_sqlite_carries_two_runs_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,11 @@
+import os
 import threading
 import time
 from pathlib import Path
 
+import pytest
+
+from dataflow_dagster.ledger import flushing
 from dataflow_dagster.ledger.flushing import FLUSH_S, Flusher
 
 
@@ -59,3 +63,26 @@ def test_the_thread_ends_with_the_last_file_and_begins_with_the_next(tmp_path: P
             flusher.remove(rows)
         thread.join(10 * FLUSH_S)
         assert not thread.is_alive()
+
+
+def test_much_that_was_written_is_brought_to_the_disk_while_the_writer_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flushing, "FLUSH_S", 0.01)
+    monkeypatch.setattr(flushing, "SYNC_BYTES", 100)
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(os.fstat(number).st_size))
+    flusher = Flusher()
+    with (tmp_path / "few").open("wb") as few, (tmp_path / "many").open("wb") as many:
+        for file in (few, many):
+            flusher.add(file)
+        few.write(b"x" * 99)
+        for sizes in ([100], [100, 200], [100, 200, 300]):
+            many.write(b"x" * 100)
+            until = time.monotonic() + 20
+            while synced != sizes and time.monotonic() < until:
+                time.sleep(0.01)
+            assert synced == sizes
+            few.close()  # left so by a writer that failed: the others are not held up by it
+        for file in (few, many):
+            flusher.remove(file)

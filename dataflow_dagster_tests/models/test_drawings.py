@@ -212,6 +212,7 @@ def test_what_changes_pixels_is_in_the_key(key: str, value: object, decides: boo
     assert (plain != changed) == decides
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_a_compiled_model_draws_nearly_the_same(checkpoint: Checkpoint) -> None:
     drawer = model(FLUX, checkpoint, compile=True)

@@ -84,6 +84,7 @@ def open_with_threads(threads: int, settings: DrawingSettings) -> DiffusersSessi
     return open_session(DIFFUSERS, settings)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_replicas_draw_the_pictures_of_one_session_to_the_bit(
     session: DiffusersSession, children: Children
