@@ -214,8 +214,13 @@ def test_a_value_out_of_range_is_refused(llama: str, given: dict[str, Any]) -> N
         {"frequency_penalty": 0.7, "presence_penalty": 0.5, "repetition_penalty": 1.1},
         {"chat_template": True, "prompt": "Say:", "stop": ["a", "E"], "min_p": 0.1},
         {"ignore_eos": True, "skip_special_tokens": False, "min_tokens": 5},
-        {"stop_token_ids": list(range(40, 130)), "min_tokens": 3},
-        {"stop_token_ids": list(range(40, 130)), "include_stop_str_in_output": True},
+        pytest.param(
+            {"stop_token_ids": list(range(40, 130)), "min_tokens": 3}, marks=pytest.mark.full
+        ),
+        pytest.param(
+            {"stop_token_ids": list(range(40, 130)), "include_stop_str_in_output": True},
+            marks=pytest.mark.full,
+        ),
     ],
     ids=["penalties", "chat", "no end", "late end", "kept end"],
 )

@@ -57,6 +57,7 @@ def test_scenes_it_never_saw_keep_their_colours_and_their_way(tmp_path: Path) ->
     assert sum(way in said for way, said in zip(ways, answers, strict=True)) >= 22
 
 
+@pytest.mark.full
 @pytest.mark.vllm
 def test_vllm_tells_the_same(tmp_path: Path) -> None:
     require("vllm", "vLLM is not installed")

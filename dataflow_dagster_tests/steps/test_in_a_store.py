@@ -136,7 +136,7 @@ def killed(ground: Ground, one: dict[str, Any]) -> None:
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("name", ["Dice", "Paint"])
+@pytest.mark.parametrize("name", [pytest.param("Dice", marks=pytest.mark.full), "Paint"])
 def test_a_run_whose_machine_is_lost_goes_on_elsewhere(
     tmp_path: Path, s3: Any, machines: Machines, name: str
 ) -> None:

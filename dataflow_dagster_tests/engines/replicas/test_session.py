@@ -155,7 +155,7 @@ def test_a_hung_engine_is_killed_though_rows_come_slowly() -> None:
         answer_all(waiting, plan, slow_rows(100, *range(100), seconds=0.2))
 
 
-@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.full), 4])
 def test_at_a_second_try_a_row_that_hangs_costs_itself_and_no_other(batch: int) -> None:
     waiting = Waiting(hangs_at="row 6", batch=batch)
     plan = Plan(1, stall_timeout_s=2.5, is_retry=True)
