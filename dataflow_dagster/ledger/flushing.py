@@ -10,7 +10,7 @@ FLUSH_S = 0.5
 """A row waits no longer than this in our buffer; five seconds are promised."""
 
 SYNC_BYTES = 16 << 20
-"""So much of a file may wait to be written to the disk: what is left when it is finished."""
+"""A file that has grown so much is written to the disk: its end need not wait for all of it."""
 
 
 class Flusher:

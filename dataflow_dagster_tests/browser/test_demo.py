@@ -119,7 +119,6 @@ def test_the_demo_is_captioned_and_drawn_by_a_click(whole: Site) -> None:
     assert all(path.is_file() for path in drawn)
 
 
-@pytest.mark.usefixtures("whole")
 def test_a_runs_page_tells_how_many_rows_each_step_made(
     whole: Site, page: "Page", shoot: Shoot
 ) -> None:
