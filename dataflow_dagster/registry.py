@@ -91,11 +91,16 @@ def broken_packages() -> tuple[str, ...]:
     return tuple(_BROKEN)
 
 
-@functools.cache
-def _load_models() -> None:
+def load_own() -> None:
+    """Import the models of this package; those of others import what they like."""
     package = importlib.import_module("dataflow_dagster.models")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
+
+
+@functools.cache
+def _load_models() -> None:
+    load_own()
     for entry_point in entry_points(group=ENTRY_POINTS):
         _load_package(entry_point)
 

@@ -24,7 +24,7 @@ from dataflow_dagster.factory.partitions import (
     stretches,
 )
 from dataflow_dagster.factory.pipeline import pipeline_definitions
-from dataflow_dagster.factory.processes import STEP_PROCESSES
+from dataflow_dagster.factory.processes import STEP_PROCESSES, begin_step_server
 from dataflow_dagster.formats.format import InputError
 from dataflow_dagster.schema.errors import PipelineError, Problem
 from dataflow_dagster.schema.loading import load_pipeline
@@ -83,18 +83,23 @@ def run_pipeline(request: RunRequest) -> list[dg.JobExecutionResult]:
             "runs on Kubernetes begin in the Dagster UI, by a schedule, or by `dagster job launch`"
         )
         raise PipelineError(pipeline.path, [Problem(None, None, "", f"{told}; {_HERE}")])
+    with watched(pipeline):  # once: steps' processes come of one that keeps its environment
+        if pipeline.executor == "multiprocess":
+            begin_step_server()
+        return _run_all(pipeline, request)
+
+
+def _run_all(pipeline: PipelineSpec, request: RunRequest) -> list[dg.JobExecutionResult]:
     folder = str(Path.cwd())
     of = {"config": str(request.config.absolute()), "limit": request.limit, "folder": folder}
     job = dg.build_reconstructable_job(__name__, "rebuild_job", reconstructable_kwargs=of)
     run_config = _run_config(pipeline, request)
     results: list[dg.JobExecutionResult] = []
     with _instance(pipeline) as instance:
-        runs = _runs(pipeline, request, instance)
-        with watched(pipeline):  # once: steps' processes come of one that keeps its environment
-            for tags in runs:
-                results.append(dg.execute_job(job, instance, run_config=run_config, tags=tags))
-                if not results[-1].success and not _lacks_files_alone(results[-1]):
-                    break
+        for tags in _runs(pipeline, request, instance):
+            results.append(dg.execute_job(job, instance, run_config=run_config, tags=tags))
+            if not results[-1].success and not _lacks_files_alone(results[-1]):
+                break
     return results
 
 

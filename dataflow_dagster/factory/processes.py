@@ -2,21 +2,15 @@
 
 import multiprocessing
 import os
+from multiprocessing import forkserver
 from typing import Any, Final
 
 import dagster as dg
 
+PRELOADED: Final = ["dagster._core.executor.multiprocess", "dataflow_dagster.factory.preloaded"]
+
 STEP_PROCESSES: Final[dict[str, Any]] = {
-    "start_method": {
-        "forkserver": {
-            "preload_modules": [
-                "dataflow_dagster.factory.pipeline",
-                "dagster._core.execution.plan.external_step",
-                "dagster._core.storage.event_log.sqlite.sqlite_event_log",
-                "dagster._core.storage.runs.sqlite.sqlite_run_storage",
-            ]
-        }
-    }
+    "start_method": {"forkserver": {"preload_modules": PRELOADED}}
 }
 """Config of Dagster's multiprocess executor: processes are forked from one that has imported
 Dagster and no heavy library. A step begins in 0.2 s so, in 2 to 4 s otherwise (2 busy cores)."""
@@ -24,6 +18,15 @@ Dagster and no heavy library. A step begins in 0.2 s so, in 2 to 4 s otherwise (
 
 STEP_VARIABLE: Final = "DAGSTER_RUN_STEP_KEY"
 """Set by executors that begin a step by a command: dagster-ray's, and that for Kubernetes."""
+
+
+def begin_step_server() -> None:
+    """Begin the process that steps are forked from, so that it imports beside the caller.
+
+    The executor would begin it with the first step. Steps get the environment of this moment.
+    """
+    multiprocessing.set_forkserver_preload(PRELOADED)
+    forkserver.ensure_running()
 
 
 def step_parent() -> int | None:

@@ -34,6 +34,9 @@ class KeyIndex:
     """
 
     def __init__(self, keys: Sequence[Callable[[], Keys]], folder: Path) -> None:
+        self._first: Any = ()
+        if not keys:  # a first run, which may be over before NumPy is imported
+            return
         import numpy as np
 
         counts = [_bucket_counts(read(), 0) for read in keys]

@@ -28,33 +28,33 @@ def _due(of: PipelineSpec, instance: dg.DagsterInstance) -> list[dict[str, str]]
 
 
 def test_a_schedule_runs_all_rows_at_its_times(
-    tmp_path: Path, instance: dg.DagsterInstance
+    tmp_path: Path, stored_instance: dg.DagsterInstance
 ) -> None:
     keys: dict[str, Any] = {"schedule": "0 2 * * *", "timezone": "Europe/Berlin"}
     of = pipeline(tmp_path, [SHOUT], **keys)
-    assert _due(of, instance) == [{}]
+    assert _due(of, stored_instance) == [{}]
     schedule = pipeline_definitions(of).get_repository_def().get_schedule_def("demo_schedule")
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "Europe/Berlin")
     split = pipeline(tmp_path, [SHOUT], shards=3, shards_per_run=2, **keys)
     names = shard_keys(split)
-    assert _due(split, instance) == [range_tags(names[:2]), range_tags(names[2:])]
+    assert _due(split, stored_instance) == [range_tags(names[:2]), range_tags(names[2:])]
 
 
 def test_a_schedule_takes_new_files_in_and_leaves_done_ones(
-    tmp_path: Path, instance: dg.DagsterInstance
+    tmp_path: Path, stored_instance: dg.DagsterInstance
 ) -> None:
     write_rows(tmp_path / "in/b.jsonl", text_rows(1))
     keys: dict[str, Any] = {"meta_path": str(tmp_path / "in"), "files_per_shard": 1}
     of = pipeline(tmp_path, [SHOUT], schedule="@daily", **keys)
-    register_shards(of, instance)
-    assert materialize(of, instance=instance, partition_key="00000-b").success
-    assert _due(of, instance) == []
+    register_shards(of, stored_instance)
+    assert materialize(of, instance=stored_instance, partition_key="00000-b").success
+    assert _due(of, stored_instance) == []
     write_rows(tmp_path / "in/a.jsonl", text_rows(1))
-    assert _due(of, instance) == [range_tags(["00001-a"])]
+    assert _due(of, stored_instance) == [range_tags(["00001-a"])]
 
 
 def test_a_schedule_begins_nothing_while_an_earlier_run_of_it_is_at_work(
-    tmp_path: Path, instance: dg.DagsterInstance
+    tmp_path: Path, stored_instance: dg.DagsterInstance
 ) -> None:
     of = pipeline(tmp_path, [SHOUT], schedule="@daily")
     for status, due in (
@@ -62,8 +62,8 @@ def test_a_schedule_begins_nothing_while_an_earlier_run_of_it_is_at_work(
         (dg.DagsterRunStatus.STARTED, []),
     ):
         tags = {"dagster/schedule_name": "demo_schedule"}
-        instance.add_run(dg.DagsterRun("demo_pipeline", status=status, tags=tags))
-        assert _due(of, instance) == due
+        stored_instance.add_run(dg.DagsterRun("demo_pipeline", status=status, tags=tags))
+        assert _due(of, stored_instance) == due
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_schedule_begins_nothing_while_an_earlier_run_of_it_is_at_work(
 )
 def test_a_schedule_sees_whatever_run_is_at_work_on_its_assets(
     tmp_path: Path,
-    instance: dg.DagsterInstance,
+    stored_instance: dg.DagsterInstance,
     job: str,
     assets: set[str] | None,
     due: list[dict[str, str]],
@@ -85,12 +85,12 @@ def test_a_schedule_sees_whatever_run_is_at_work_on_its_assets(
     of = pipeline(tmp_path, [SHOUT], schedule="@daily")
     selection = assets and {dg.AssetKey.from_user_string(asset) for asset in assets}
     status = dg.DagsterRunStatus.STARTED
-    instance.add_run(dg.DagsterRun(job, status=status, asset_selection=selection))
-    assert _due(of, instance) == due
+    stored_instance.add_run(dg.DagsterRun(job, status=status, asset_selection=selection))
+    assert _due(of, stored_instance) == due
 
 
 def test_a_schedule_takes_shards_of_files_again_where_the_yaml_has_changed(
-    tmp_path: Path, instance: dg.DagsterInstance
+    tmp_path: Path, stored_instance: dg.DagsterInstance
 ) -> None:
     for name in "ab":
         write_rows(tmp_path / f"in/{name}.jsonl", [{"id": name, "text": name}])
@@ -100,15 +100,15 @@ def test_a_schedule_takes_shards_of_files_again_where_the_yaml_has_changed(
         "schedule": "@daily",
     }
     of = pipeline(tmp_path, [SHOUT], **keys)
-    register_shards(of, instance)
+    register_shards(of, stored_instance)
     names = shard_keys(of)
-    assert materialize(of, instance=instance, keys=names).success
-    assert _due(of, instance) == []
+    assert materialize(of, instance=stored_instance, keys=names).success
+    assert _due(of, stored_instance) == []
     edited = pipeline(tmp_path, [SHOUT], seed=9, **keys)
-    assert _due(edited, instance) == [range_tags(names)]
-    assert materialize(edited, instance=instance, partition_key=names[0]).success
-    assert _due(edited, instance) == [range_tags(names[1:])]
-    assert _due(pipeline(tmp_path, [SHOUT], max_failed=0.5, **keys), instance) == [
+    assert _due(edited, stored_instance) == [range_tags(names)]
+    assert materialize(edited, instance=stored_instance, partition_key=names[0]).success
+    assert _due(edited, stored_instance) == [range_tags(names[1:])]
+    assert _due(pipeline(tmp_path, [SHOUT], max_failed=0.5, **keys), stored_instance) == [
         range_tags(names[:1])
     ]
 

@@ -117,13 +117,13 @@ def test_a_watched_folder_goes_on_after_a_power_cut(
 
 
 def test_the_schedule_goes_on_after_a_power_cut(
-    tmp_path: Path, instance: dg.DagsterInstance
+    tmp_path: Path, stored_instance: dg.DagsterInstance
 ) -> None:
     of = pipeline(tmp_path, [SHOUT], schedule="@daily")
-    _begun(instance, f"{this_machine()} {os.getpid()} 1")
+    _begun(stored_instance, f"{this_machine()} {os.getpid()} 1")
     repository = pipeline_definitions(of).get_repository_def()
     context = dg.build_schedule_context(
-        instance, scheduled_execution_time=datetime(2026, 1, 1), repository_def=repository
+        stored_instance, scheduled_execution_time=datetime(2026, 1, 1), repository_def=repository
     )
     told = repository.get_schedule_def("demo_schedule").evaluate_tick(context)
     assert len(told.run_requests or []) == 1

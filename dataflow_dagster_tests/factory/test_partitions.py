@@ -76,13 +76,13 @@ def test_files_are_partitions_of_every_instance_that_asks(
 
 @pytest.mark.slow
 def test_dagsters_own_command_takes_one_shard_of_files(
-    tmp_path: Path, instance: dg.DagsterInstance
+    tmp_path: Path, stored_instance: dg.DagsterInstance
 ) -> None:
     for name in "ab":
         write_rows(tmp_path / f"in/{name}.jsonl", [{"id": name, "text": name}])
     keys: dict[str, Any] = {"files_per_shard": 1, "shards_per_run": 1}
     of = pipeline(tmp_path, [SHOUT], meta_path=str(tmp_path / "in"), **keys)
-    register_shards(of, instance)
+    register_shards(of, stored_instance)
     (tmp_path / "home/dagster.yaml").write_text("telemetry:\n  enabled: false\n")
     done = run_python(
         tmp_path,
@@ -94,7 +94,7 @@ def test_dagsters_own_command_takes_one_shard_of_files(
     (row,) = read_rows(tmp_path / "demo/out/result/00001-b.jsonl")
     assert (row["id"], row["text"]) == ("b", "B")
     results = dg.AssetKey(["demo", "results"])
-    assert instance.get_materialized_partitions(results) == {"00001-b"}
+    assert stored_instance.get_materialized_partitions(results) == {"00001-b"}
 
 
 def test_one_run_takes_all_shards_unless_the_yaml_bounds_it(tmp_path: Path) -> None:
