@@ -144,6 +144,7 @@ def test_a_fresh_project_scaffolds_checks_and_runs_a_pipeline_with_an_asset_on_t
     assert (site / "dataflow_dagster/py.typed").exists()
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_what_is_wrong_is_told_by_file_and_line(project: Path, site: Path) -> None:
     listed = _dg(project, site, "list", "components")

@@ -51,7 +51,7 @@ OF_ANOTHER = "ImportError(\"cannot import name 'a' from 'b'\")"
 @pytest.mark.parametrize(
     ("models", "fault", "mend"),
     [
-        (MODELS, OF_ANOTHER, "into a fresh environment"),
+        pytest.param(MODELS, OF_ANOTHER, "into a fresh environment", marks=pytest.mark.full),
         (None, OF_ANOTHER, "into a fresh environment"),
         (None, "RuntimeError('no kernel image is available')", "built for other GPUs"),
         (None, "RuntimeError('The NVIDIA driver on your system is too old')", "update the driver"),

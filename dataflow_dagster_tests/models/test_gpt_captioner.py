@@ -169,6 +169,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> 
     pytest.fail(f"vLLM's server did not start: {log.read_text()[-2000:]}")
 
 
+@pytest.mark.full
 @pytest.mark.vllm
 @pytest.mark.slow
 @pytest.mark.usefixtures("needs_vllm")

@@ -37,7 +37,10 @@ kills.victim(["append_line", sys.argv[1]])
 """Killed at that row; each row is on disk at once, as it is of an engine that takes its time."""
 
 
-@pytest.fixture(scope="module", params=["FLUXGenerator", "StableDiffusionGenerator"])
+STABLE_DIFFUSION = pytest.param("StableDiffusionGenerator", marks=pytest.mark.full)
+
+
+@pytest.fixture(scope="module", params=["FLUXGenerator", STABLE_DIFFUSION])
 def drawing(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:

@@ -136,6 +136,7 @@ def test_a_closed_engine_leaves_no_process_thread_or_binding() -> None:
     assert not {thread.name for thread in threading.enumerate() if thread not in threads}
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_an_engine_in_processes_of_its_own_answers_the_same(
     monkeypatch: pytest.MonkeyPatch,
