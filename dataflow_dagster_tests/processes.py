@@ -1,4 +1,7 @@
-"""What a test leaves running behind it."""
+"""What other processes do, and what a test leaves running behind it."""
+
+import time
+from collections.abc import Callable
 
 import psutil
 
@@ -16,3 +19,16 @@ class Children:
 
 def _all(*, recursive: bool) -> list[psutil.Process]:
     return psutil.Process().children(recursive=recursive)
+
+
+def wait_for(holds: Callable[[], bool], seconds: float) -> None:
+    """Look again and again until it holds.
+
+    Raises:
+        TimeoutError: It does not hold in time.
+    """
+    until = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > until:
+            raise TimeoutError(f"{holds} did not hold in {seconds} s")
+        time.sleep(0.2)

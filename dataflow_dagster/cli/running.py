@@ -12,7 +12,7 @@ from typing import Any, Final
 import dagster as dg
 
 from dataflow_dagster.cli.retrying import done_shards
-from dataflow_dagster.cli.watching import watched
+from dataflow_dagster.cli.watching import told_folder, watched
 from dataflow_dagster.factory.executors import placed
 from dataflow_dagster.factory.keys import job_name
 from dataflow_dagster.factory.missed import NOT_MADE
@@ -83,23 +83,27 @@ def run_pipeline(request: RunRequest) -> list[dg.JobExecutionResult]:
             "runs on Kubernetes begin in the Dagster UI, by a schedule, or by `dagster job launch`"
         )
         raise PipelineError(pipeline.path, [Problem(None, None, "", f"{told}; {_HERE}")])
-    with watched(pipeline):  # once: steps' processes come of one that keeps its environment
+    with told_folder(pipeline) as progress:  # once: the server of steps keeps its environment
         if pipeline.executor == "multiprocess":
             begin_step_server()
-        return _run_all(pipeline, request)
+        return _run_all(pipeline, request, progress)
 
 
-def _run_all(pipeline: PipelineSpec, request: RunRequest) -> list[dg.JobExecutionResult]:
+def _run_all(
+    pipeline: PipelineSpec, request: RunRequest, progress: Path
+) -> list[dg.JobExecutionResult]:
     folder = str(Path.cwd())
     of = {"config": str(request.config.absolute()), "limit": request.limit, "folder": folder}
     job = dg.build_reconstructable_job(__name__, "rebuild_job", reconstructable_kwargs=of)
     run_config = _run_config(pipeline, request)
     results: list[dg.JobExecutionResult] = []
     with _instance(pipeline) as instance:
-        for tags in _runs(pipeline, request, instance):
-            results.append(dg.execute_job(job, instance, run_config=run_config, tags=tags))
-            if not results[-1].success and not _lacks_files_alone(results[-1]):
-                break
+        runs = _runs(pipeline, request, instance)
+        with watched(pipeline, progress):
+            for tags in runs:
+                results.append(dg.execute_job(job, instance, run_config=run_config, tags=tags))
+                if not results[-1].success and not _lacks_files_alone(results[-1]):
+                    break
     return results
 
 

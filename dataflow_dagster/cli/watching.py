@@ -28,23 +28,29 @@ LOOK_EVERY_S = 0.2
 
 
 @contextmanager
-def watched(pipeline: PipelineSpec) -> Generator[None]:
-    """Draw bars on standard error while the pipeline runs, and above them what steps say."""
+def told_folder(pipeline: PipelineSpec) -> Generator[Path]:
+    """Where steps tell how far they are; processes that begin meanwhile know of it."""
     with _told_folder(pipeline) as folder, _environment(PROGRESS_FOLDER, folder):
-        bars = _Bars(pipeline, Path(folder))
-        stop = threading.Event()
-        thread = threading.Thread(target=bars.draw_until, args=(stop,), daemon=True)
-        with bars.progress:
-            thread.start()
-            try:
-                yield
-            finally:
-                stop.set()
-                thread.join()
+        yield Path(folder)
+
+
+@contextmanager
+def watched(pipeline: PipelineSpec, folder: Path) -> Generator[None]:
+    """Draw bars on standard error of what steps tell in `folder`, and above them what they say."""
+    bars = _Bars(pipeline, folder)
+    stop = threading.Event()
+    thread = threading.Thread(target=bars.draw_until, args=(stop,), daemon=True)
+    with bars.progress:
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
 
 def _told_folder(pipeline: PipelineSpec) -> "tempfile.TemporaryDirectory[str]":
-    """Where steps tell how far they are: on Ray in ``base_folder``, which all nodes see."""
+    """On Ray it is in ``base_folder``, which all nodes see."""
     if pipeline.executor != "ray":
         return tempfile.TemporaryDirectory()
     base_folder = pipeline.with_environment(os.environ).base_folder

@@ -1,7 +1,6 @@
 """Frames of clips as engines want them, and what they leave on the row."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from dataflow_dagster.engines.session import Answer, Answered, Request, Session
@@ -61,7 +60,7 @@ class FramesTold:
         for number, answer in self._session.answers(self._noted(requests)):
             told = self._told.pop(number, {})
             if isinstance(answer, Answer):
-                yield number, replace(answer, details={**answer.details, **told})
+                yield number, answer._replace(details={**answer.details, **told})
             else:
                 yield number, answer
 
@@ -73,4 +72,4 @@ class FramesTold:
         for request in requests:
             if request.frames is not None:
                 self._told[request.number] = request.frames.details()
-            yield replace(request, prompt=self._prompt)
+            yield request._replace(prompt=self._prompt)

@@ -1,8 +1,8 @@
 """The face every engine shows a step: prepared rows in, answers out in any order."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from dataflow_dagster.rows import Row, RowError
 
@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from dataflow_dagster.media.clips import Clip
     from dataflow_dagster.media.frames import Frames
 
+NOTHING: Final[Mapping[str, Any]] = {}
+"""What rows share that have none of their own: one dict for each would cost as much as they do."""
 
-@dataclass(frozen=True, slots=True)
-class Request:
+
+class Request(NamedTuple):
     """One row made ready for an engine.
 
     Attributes:
@@ -36,8 +38,7 @@ class Request:
     frames: "Frames | None" = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What an engine made of one request: a text, a picture or a clip.
 
     Attributes:
@@ -47,7 +48,7 @@ class Answer:
     text: str | None = None
     picture: "Image | None" = None
     clip: "Clip | None" = None
-    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    details: Mapping[str, Any] = NOTHING
 
 
 Answered = tuple[int, Answer | RowError]

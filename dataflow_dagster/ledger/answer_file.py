@@ -104,6 +104,19 @@ class AnswerFile:
         self._position = place + len(line)
         return line
 
+    def lines(self, places: "array[int]") -> bytes | None:
+        """As `line`, of lines that follow one another; None also if there are others between."""
+        try:
+            file = self._file or self._opened()
+            if file is None:
+                return None
+            file.seek(places[0])
+            read = file.read(places[-1] - places[0]) + file.readline()
+        except OSError:
+            return None
+        self._position = places[0] + len(read)
+        return read if read.count(b"\n") == len(places) else None
+
     def row(self, place: int) -> Row | None:
         """The row at `place`; None: it is no longer there."""
         try:

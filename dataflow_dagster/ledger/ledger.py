@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -46,6 +47,20 @@ class Known(NamedTuple):
         return {name: value for name, value in row[self.file.column].items() if value is not None}
 
 
+class Unchanged(NamedTuple):
+    """Lines of an earlier run that are this run's as they stand.
+
+    Attributes:
+        lines: Whole lines, one after another.
+        places: Where they begin, counted from anywhere.
+        digests: Their keys, 16 bytes each.
+    """
+
+    lines: bytes
+    places: "array[int]"
+    digests: bytes
+
+
 class Ledger:
     """Good answers of one step in any of its files under ``base_folder``.
 
@@ -82,16 +97,18 @@ class Ledger:
         own = [*self._left, *([] if self._own is None else [self._own])]
         self._cursors = [self._cursor(file, file.keys()) for file in own]
 
-    def unchanged(self, mark: bytes) -> tuple[bytes, bytes] | None:
-        """The line made of a line with that mark, and its key, if it comes next; it is taken."""
+    def unchanged(self, marks: bytes) -> "Unchanged | None":
+        """The lines made of lines with these marks, if those come next; they are taken."""
+        rows = len(marks) // MARK_BYTES
         for cursor in self._cursors:
-            at = cursor.next
-            if cursor.marks[at * MARK_BYTES : (at + 1) * MARK_BYTES] == mark:
-                digest = cursor.digests[at * KEY_BYTES : (at + 1) * KEY_BYTES]
-                line = cursor.file.line(cursor.places[at])
-                if line is not None and line.endswith(b"}\n") and hexlify(digest) in line:
-                    cursor.next = at + 1
-                    return line, bytes(digest)
+            at, end = cursor.next, cursor.next + rows
+            if cursor.marks[at * MARK_BYTES : end * MARK_BYTES] == marks:
+                digests = bytes(cursor.digests[at * KEY_BYTES : end * KEY_BYTES])
+                places = cursor.places[at:end]
+                lines = cursor.file.lines(places)
+                if lines is not None and _hold(lines, places, digests):
+                    cursor.next = end
+                    return Unchanged(lines, places, digests)
         return None
 
     def following(self, digest: bytes) -> Known | None:
@@ -105,6 +122,9 @@ class Ledger:
 
     def search(self, digest: bytes) -> Iterator[Known]:
         """The answers under a key, best first: the shard's own, then the newest of others."""
+        return self._search(digest) if self._left or len(self._all_indexed()) else iter(())
+
+    def _search(self, digest: bytes) -> Iterator[Known]:
         if self._left:
             if self._left_index is None:
                 self._left_index = _index(self._left, self._base_folder)
@@ -203,6 +223,18 @@ class _Cursor:
     digests: bytes | bytearray
     marks: bytes | bytearray
     next: int
+
+
+def _hold(lines: bytes, places: "array[int]", digests: bytes) -> bool:
+    """Whether each line begins at its place, ends there, and holds its key."""
+    names = hexlify(digests)
+    begins = [place - places[0] for place in places]
+    ends = [*begins[1:], len(lines)]
+    return all(
+        lines.endswith(b"}\n", begin, end)
+        and lines.find(names[at : at + 2 * KEY_BYTES], begin, end) > 0
+        for at, begin, end in zip(count(0, 2 * KEY_BYTES), begins, ends, strict=False)
+    )
 
 
 def _index(files: list[AnswerFile], folder: Path) -> KeyIndex:

@@ -115,7 +115,7 @@ class PartWriter:
         if number == len(starts):
             starts.append(self._size)
         else:
-            self._remember(number)
+            self._remember(number, self._size)
         if digest is not None:
             self._answered.append(number)
             self._digests += digest
@@ -124,6 +124,32 @@ class PartWriter:
         self._size += len(line)
         if self._in_order:
             self._digest.update(line)
+
+    def append_lines(
+        self, number: int, lines: bytes, places: "array[int]", digests: bytes, marks: bytes
+    ) -> None:
+        """As `append_line` of each of several rows, numbered from `number` on.
+
+        Args:
+            number: That of the first.
+            lines: All their lines.
+            places: Where these begin, counted from anywhere.
+            digests: Their keys, 16 bytes each.
+            marks: Of the lines they were made of, 8 bytes each.
+        """
+        ahead = self._size - places[0]
+        if number == len(self._starts):
+            self._starts.extend(place + ahead for place in places)
+        else:
+            for at, place in enumerate(places, number):
+                self._remember(at, place + ahead)
+        self._answered.extend(range(number, number + len(places)))
+        self._digests += digests
+        self._marks += marks
+        self._file.write(lines)
+        self._size += len(lines)
+        if self._in_order:
+            self._digest.update(lines)
 
     def flush(self) -> None:
         """Hand all rows to the system, which keeps them when this process is killed."""
@@ -157,14 +183,14 @@ class PartWriter:
         self._finished = True
         return self._digest.hexdigest()
 
-    def _remember(self, number: int) -> None:
+    def _remember(self, number: int, place: int) -> None:
         starts = self._starts
         self._in_order = False
         if number > len(starts):
             starts.extend([_NOT_THERE] * (number - len(starts) + 1))
         if starts[number] != _NOT_THERE:
             raise RowsMismatchError(f"{self._shard.path}: row {number} was answered twice")
-        starts[number] = self._size
+        starts[number] = place
 
     def _whole(self) -> tuple[Path, "array[int]"]:
         """The file of all rows in order, under another name, and where its rows begin."""

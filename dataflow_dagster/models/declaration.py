@@ -2,21 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from math import prod
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dataflow_dagster.engines.session import Engine, Request, Session
+from dataflow_dagster.engines.session import NOTHING, Engine, Request, Session
 from dataflow_dagster.rows import Medium, Row
 
 SPLITTING: Final = ("tensor_parallel_size", "pipeline_parallel_size")
 """Config keys that split one copy of a model over several GPUs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """What a step hands a model of one row.
 
     Attributes:
@@ -34,7 +32,7 @@ class Given:
     text: str | None = None
     image: str | None = None
     video: str | None = None
-    columns: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    columns: Mapping[str, Any] = NOTHING
     row: Row | None = None
 
 

@@ -184,12 +184,15 @@ class StepRun:
 
         Then its devices are leased: what makes rows ready may load libraries that look for them.
         """
-        for one in work:
-            if self._lease is None:
-                self._devices.check()
-                self.step.config.fetch(self.progress.say)
-                self._lease = self._held.enter_context(self._devices.lease())
-            yield one
+        first = next(work, None)
+        if first is None:
+            return
+        if self._lease is None:
+            self._devices.check()
+            self.step.config.fetch(self.progress.say)
+            self._lease = self._held.enter_context(self._devices.lease())
+        yield first
+        yield from work
 
     def saver(self, target: Shard) -> MediumSaver:
         """Writes pictures or clips below `target`'s folder, beside the engine."""

@@ -40,7 +40,7 @@ class Work(NamedTuple):
 
     Attributes:
         number: Its place in the shard written.
-        row: A copy of the row read, with its own id where answers repeat, and without a key.
+        row: The row read itself, without a key; where answers repeat, a copy with its own id.
         of: The id of the row read.
         repeat: Which of several answers to that row.
         value: The text, or the medium's path, that the model gets; None: the row has no such
@@ -177,28 +177,29 @@ class InputReader:
         )
 
     def _work(self, row: Row, number: int, repeat: int, mark: bytes = b"") -> Work:
-        copy = row.copy()
+        own = row
         if self._repeats > 1:
-            copy[ID] = repeat_id(row[ID], repeat)
-            copy[REPEAT] = f"{row.get(REPEAT) or ''}_{repeat}"
+            own = row.copy()
+            own[ID] = repeat_id(row[ID], repeat)
+            own[REPEAT] = f"{row.get(REPEAT) or ''}_{repeat}"
         if row.get(ERROR) is not None:
-            return Work(number, copy)
-        copy.pop(KEY, None)
+            return Work(number, own)
+        own.pop(KEY, None)
         of: str = row[ID]
         try:
             value = self._value(row)
         except RowError as error:
-            return Work(number, copy, of, repeat, error=error)
+            return Work(number, own, of, repeat, error=error)
         if self._whole is not None:
-            whole = self._whole.of(copy)
-            return self._by_row(Work(number, copy, of, repeat, value or ""), self._whole, whole)
+            whole = self._whole.of(own)
+            return self._by_row(Work(number, own, of, repeat, value or ""), self._whole, whole)
         if value is None:
-            return Work(number, copy, of, repeat)
+            return Work(number, own, of, repeat)
         told, stamp = (value, "") if self._reads == "text" else self._medium(row, value)
         if self._reads_too is not None or self._columns:
             stamp += self._beside(row)
         digest = key(self._state, of, repeat, told, stamp)
-        return Work(number, copy, of, repeat, value, digest, mark=mark)
+        return Work(number, own, of, repeat, value, digest, mark=mark)
 
     def _by_row(self, work: Work, rows: WholeRows, row: Row) -> Work:
         """Work whose key all of the row decides, the bytes of its picture and clip too."""

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -131,7 +131,7 @@ class Preparer:
         except RowError as error:
             return _Fetched(work, _Fetched(work, given, copies).cleaned(error))
         here: dict[str, Any] = {name: str(copies[url]) for name, url in _elsewhere(given).items()}
-        return _Fetched(work, replace(given, **here), copies)
+        return _Fetched(work, given._replace(**here), copies)
 
     def _in_thread(self, fetched: _Fetched) -> Future[Prepared]:
         if isinstance(fetched.given, RowError):

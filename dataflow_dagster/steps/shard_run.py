@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from dataflow_dagster.engines.session import Answer, Answered, Request
-from dataflow_dagster.ledger.keys import line_mark
+from dataflow_dagster.ledger.keys import MARK_BYTES, line_mark
 from dataflow_dagster.ledger.ledger import Known
 from dataflow_dagster.ledger.manifest import Manifest, Tally
 from dataflow_dagster.ledger.part import PartWriter, RowsMismatchError
@@ -29,6 +29,8 @@ from dataflow_dagster.stores import mirrors
 HOPELESS_AFTER = 300
 _PAUSE_S = 0.005
 _TELL_ROWS = 256
+_GROUP_ROWS = 256
+_GROUP_BYTES = 1 << 20
 
 
 class HopelessStepError(Exception):
@@ -159,19 +161,29 @@ class ShardRun:
 
     def _changed_rows(self) -> Iterator[tuple[int, Row, bytes]]:
         """Rows whose lines are not as they were; what was made of the others is copied."""
-        ledger, source = self._ledger, self._source
-        for number, line in enumerate(source.lines()):
-            mark = line_mark(line)
-            known = None if ledger is None else ledger.unchanged(mark)
-            if known is None:
-                yield number, source.row_of(line, number), mark
-                continue
-            self._part.append_line(number, *known, mark)
-            self._tally.rows += 1
-            self._tally.reused += 1
-            self._run.proven = True
-            if not number % _TELL_ROWS:
-                self._tell()
+        source, number = self._source, 0
+        for lines in _groups(source.lines()):
+            marks = b"".join(map(line_mark, lines))
+            if self._is_copied(number, marks):
+                number += len(lines)
+            else:
+                for at, line in enumerate(lines):
+                    mark = marks[at * MARK_BYTES : (at + 1) * MARK_BYTES]
+                    if not self._is_copied(number, mark):
+                        yield number, source.row_of(line, number), mark
+                    number += 1
+            self._tell()
+
+    def _is_copied(self, number: int, marks: bytes) -> bool:
+        """Whether the rows made of lines with these marks were known as they stand."""
+        known = None if self._ledger is None else self._ledger.unchanged(marks)
+        if known is None:
+            return False
+        self._part.append_lines(number, *known, marks)
+        self._tally.rows += len(known.places)
+        self._tally.reused += len(known.places)
+        self._run.proven = True
+        return True
 
     def _pause(self) -> None:
         """The engine asks for more and may be long: what it gave goes to disk before, if it is new.
@@ -293,3 +305,17 @@ class ShardRun:
         if rows or failed:
             self._told_rows, self._told_failed = settled, tally.failed
             self._run.progress.advance(rows, failed)
+
+
+def _groups(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
+    """Lines that are looked up together: some hundred, or one very long one."""
+    group: list[bytes] = []
+    size = 0
+    for line in lines:
+        group.append(line)
+        size += len(line)
+        if len(group) == _GROUP_ROWS or size > _GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group

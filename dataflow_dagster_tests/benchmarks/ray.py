@@ -17,8 +17,9 @@ import dagster as dg
 from dataflow_dagster.factory.loading import build_definitions
 from dataflow_dagster.factory.partitions import shard_key
 from dataflow_dagster.schema.loading import load_pipeline
-from dataflow_dagster_tests.clusters.backfills import ask_for, daemon, settings, state, wait_for
+from dataflow_dagster_tests.clusters.backfills import ask_for, daemon, settings, state
 from dataflow_dagster_tests.clusters.cluster import RayCluster, ray_cluster
+from dataflow_dagster_tests.processes import wait_for
 from dataflow_dagster_tests.toys import registered  # noqa: F401  # the toys are models now
 from dataflow_dagster_tests.toys.pipelines import WANDER, text_rows, with_config, write_pipeline
 from dataflow_dagster_tests.toys.runs import materialize

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from dataflow_dagster_tests.processes import wait_for
 from dataflow_dagster_tests.requirements import require
 from dataflow_dagster_tests.toys.process import environment
 
@@ -112,19 +112,6 @@ class Site:
         wait_for(lambda: len(self.backfills()) > len(known), 60)
         page.goto("about:blank")
         wait_for(has_ended, 180)
-
-
-def wait_for(holds: Callable[[], bool], seconds: float) -> None:
-    """Look twice a second until it holds.
-
-    Raises:
-        TimeoutError: It does not hold in time.
-    """
-    until = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > until:
-            raise TimeoutError(f"{holds} did not hold in {seconds} s")
-        time.sleep(0.5)
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dataflow_dagster.schema.loading import load_pipeline
-from dataflow_dagster_tests.browser.conftest import GROUPS, Make, Shoot, Site, wait_for
+from dataflow_dagster_tests.browser.conftest import GROUPS, Make, Shoot, Site
 from dataflow_dagster_tests.conftest import register_toys
+from dataflow_dagster_tests.processes import wait_for
 from dataflow_dagster_tests.toys.pipelines import (
     SHOUT,
     read_rows,

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from dataflow_dagster.cli import doctor
 from dataflow_dagster.cli.main import main
 from dataflow_dagster.engines.errors import installing
+from dataflow_dagster_tests.processes import wait_for
 from dataflow_dagster_tests.toys.process import ROOT
 
 MODELS = Path(__file__).parents[2] / "data" / "models"
@@ -19,10 +20,16 @@ def findings(*engines: str, monkeypatch: pytest.MonkeyPatch) -> list[doctor.Find
     return list(doctor.examine_all(MODELS))
 
 
-def test_engines_that_work_give_every_known_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    for finding in findings("transformers", "diffusers", monkeypatch=monkeypatch):
-        assert finding.works, finding
-        assert finding.told.startswith("9 of 9 known answers right on ")
+DIFFUSERS = pytest.param("diffusers", marks=pytest.mark.full)
+
+
+@pytest.mark.parametrize("engine", ["transformers", DIFFUSERS])
+def test_an_engine_that_works_gives_every_known_answer(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (finding,) = findings(engine, monkeypatch=monkeypatch)
+    assert finding.works, finding
+    assert finding.told.startswith("9 of 9 known answers right on ")
 
 
 def test_a_torchvision_of_another_torch_is_named_with_its_mend(
@@ -91,7 +98,8 @@ def test_an_engine_that_does_not_answer_is_ended_with_all_that_it_started(
     (finding,) = findings("transformers", monkeypatch=monkeypatch)
     assert finding.told == "no answer in 3 s"
     with suppress(psutil.NoSuchProcess):
-        assert psutil.Process(int(log.read_text())).status() == psutil.STATUS_ZOMBIE
+        child = psutil.Process(int(log.read_text()))
+        wait_for(lambda: child.status() == psutil.STATUS_ZOMBIE, 10)  # its new parent may not wait
 
 
 def test_it_works_from_any_folder_and_says_where_the_models_are(

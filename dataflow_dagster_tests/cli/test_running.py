@@ -144,6 +144,7 @@ def test_two_machines_share_out_the_shards_of_a_new_input(tmp_path: Path) -> Non
     assert trace.read_text().count("open") == 2
 
 
+@pytest.mark.full
 @pytest.mark.timeout(120)
 def test_a_retry_takes_shards_that_are_done_and_new_files_wait(tmp_path: Path) -> None:
     for name in "ab":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dataflow_dagster.cli.watching import watched
+from dataflow_dagster.cli.watching import told_folder, watched
 from dataflow_dagster.factory.reporting import PROGRESS_FOLDER
 from dataflow_dagster.rows import encode
 from dataflow_dagster_tests.toys.pipelines import SHOUT, pipeline
@@ -21,7 +21,7 @@ def test_bars_count_towards_the_rows_that_each_step_expects(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     of = pipeline(tmp_path, [SHOUT])
-    with watched(of):
+    with told_folder(of) as folder, watched(of, folder):
         _tell("raw_meta", 4)
         _tell("texts", 3, total=12)
         time.sleep(0.5)
@@ -40,6 +40,7 @@ def test_bars_count_towards_the_rows_that_each_step_expects(
 
 
 def test_bars_end_with_a_run_that_raises(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), watched(pipeline(tmp_path, [SHOUT])):
+    of = pipeline(tmp_path, [SHOUT])
+    with pytest.raises(KeyError), told_folder(of) as folder, watched(of, folder):
         raise KeyError
     assert PROGRESS_FOLDER not in os.environ

@@ -15,8 +15,9 @@ import pytest
 from dataflow_dagster.factory.loading import build_definitions
 from dataflow_dagster.factory.partitions import shard_key
 from dataflow_dagster.steps.layout import Layout
-from dataflow_dagster_tests.clusters.backfills import ask_for, daemon, settings, state, wait_for
+from dataflow_dagster_tests.clusters.backfills import ask_for, daemon, settings, state
 from dataflow_dagster_tests.clusters.cluster import RayCluster, ray_cluster
+from dataflow_dagster_tests.processes import wait_for
 from dataflow_dagster_tests.requirements import require
 from dataflow_dagster_tests.toys.pipelines import (
     WANDER,

@@ -90,6 +90,7 @@ def test_moving_scenes_are_told_as_they_are(place: Path) -> None:
     assert sum(row["text"] == row["truth"] for row in rows) >= len(rows) - 1
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_texts_become_clips_of_the_name_that_is_told(place: Path, small: Small) -> None:
     rows = [{"id": "lighthouse"}, {"video": "films/a.gif"}, {"video": "b.webm"}, {"video": "c.avi"}]

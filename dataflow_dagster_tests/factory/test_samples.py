@@ -64,7 +64,10 @@ def test_drawn_pictures_stand_after_the_text_they_are_of(tmp_path: Path) -> None
     assert shown["pictures"].splitlines()[0] == "| text | picture |"
 
 
-@pytest.mark.parametrize(("shards", "most"), [(None, 40_000), (1, 12_000)])
+WHOLE = pytest.param(None, 40_000, marks=pytest.mark.full)
+
+
+@pytest.mark.parametrize(("shards", "most"), [WHOLE, (1, 12_000)])
 def test_large_pictures_stay_small_in_the_log(
     tmp_path: Path, shards: int | None, most: int
 ) -> None:
@@ -136,7 +139,7 @@ def test_rows_of_pictures_and_rows_of_clips_have_columns_of_their_own(tmp_path: 
     assert len(_pictures(told(result, "demo", "results")["pictures"])) == 3
 
 
-@pytest.mark.parametrize(("shards", "most"), [(None, 40_000), (1, 12_000)])
+@pytest.mark.parametrize(("shards", "most"), [WHOLE, (1, 12_000)])
 def test_long_and_large_clips_stay_small_in_the_log(
     tmp_path: Path, shards: int | None, most: int
 ) -> None:

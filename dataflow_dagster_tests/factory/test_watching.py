@@ -266,6 +266,7 @@ def many(tmp_path: Path) -> int:
     return 10_000
 
 
+@pytest.mark.full
 def test_ten_thousand_files_leave_a_small_cursor_and_are_looked_at_once_each(
     tmp_path: Path, instance: dg.DagsterInstance, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

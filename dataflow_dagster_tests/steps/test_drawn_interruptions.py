@@ -37,10 +37,7 @@ kills.victim(["append_line", sys.argv[1]])
 """Killed at that row; each row is on disk at once, as it is of an engine that takes its time."""
 
 
-STABLE_DIFFUSION = pytest.param("StableDiffusionGenerator", marks=pytest.mark.full)
-
-
-@pytest.fixture(scope="module", params=["FLUXGenerator", STABLE_DIFFUSION])
+@pytest.fixture(scope="module", params=["FLUXGenerator", "StableDiffusionGenerator"])
 def drawing(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
@@ -61,6 +58,7 @@ def drawing(
     return {"type": "ImageGenerator", "name": request.param, "config": config}
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_pictures_drawn_after_a_kill_are_those_of_a_run_nobody_killed(
     tmp_path: Path, drawing: dict[str, Any], monkeypatch: pytest.MonkeyPatch

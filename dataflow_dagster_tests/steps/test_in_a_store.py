@@ -74,7 +74,7 @@ def test_a_run_with_nothing_to_do_asks_the_store_little(
     monkeypatch.setattr(lock, "BEAT_S", 60.0)  # a slow machine's beats do not count
     calls = asked(monkeypatch)
     ground.run(*steps, **STORE)
-    assert calls.total() < 100
+    assert 0 < calls.total() < 100
     calls.clear()
     ground.run(*steps, **STORE)
     assert calls == {"list_objects_v2": 5}

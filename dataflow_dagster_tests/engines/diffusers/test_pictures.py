@@ -196,6 +196,7 @@ open_session(DIFFUSERS, drawing()).close()
 """
 
 
+@pytest.mark.full
 def test_without_torchvision_a_pipeline_opens_without_a_word() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCHVISION], capture_output=True, text=True, check=False
