@@ -83,6 +83,7 @@ class Ledger:
         self._numbers: dict[Path, int] = {}  # of finished files in `_files`
         self._index: KeyIndex | None = None
         self._open: deque[AnswerFile] = deque()
+        self._is_empty: bool | None = None
 
     def begin(self, target: Shard) -> None:
         """Go to a shard about to be written: most of its answers are in its own files, in order.
@@ -90,6 +91,7 @@ class Ledger:
         What a killed run left in its ``.part`` was moved to ``.interrupted`` by its new owner.
         """
         self.close()
+        self._is_empty = None
         found = (answer_file(path, target.folder, self._origin) for path in target.left_paths())
         self._left = [file for file in found if file is not None]
         self._left_index = None
@@ -120,11 +122,15 @@ class Ledger:
                 return Known(cursor.file, cursor.places[at], digest)
         return None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no answer is known, and none need be looked for in this shard."""
+        if self._is_empty is None:
+            self._is_empty = not (self._cursors or self._left or len(self._all_indexed()))
+        return self._is_empty
+
     def search(self, digest: bytes) -> Iterator[Known]:
         """The answers under a key, best first: the shard's own, then the newest of others."""
-        return self._search(digest) if self._left or len(self._all_indexed()) else iter(())
-
-    def _search(self, digest: bytes) -> Iterator[Known]:
         if self._left:
             if self._left_index is None:
                 self._left_index = _index(self._left, self._base_folder)

@@ -162,6 +162,7 @@ class ShardRun:
     def _changed_rows(self) -> Iterator[tuple[int, Row, bytes]]:
         """Rows whose lines are not as they were; what was made of the others is copied."""
         source, number = self._source, 0
+        row_of, is_new = source.row_of, self._ledger is None or self._ledger.is_empty
         for lines in _groups(source.lines()):
             marks = b"".join(map(line_mark, lines))
             if self._is_copied(number, marks):
@@ -169,8 +170,8 @@ class ShardRun:
             else:
                 for at, line in enumerate(lines):
                     mark = marks[at * MARK_BYTES : (at + 1) * MARK_BYTES]
-                    if not self._is_copied(number, mark):
-                        yield number, source.row_of(line, number), mark
+                    if is_new or not self._is_copied(number, mark):
+                        yield number, row_of(line, number), mark
                     number += 1
             self._tell()
 
@@ -202,7 +203,7 @@ class ShardRun:
 
     def _reuse(self, work: Work) -> bool:
         ledger = self._ledger
-        if ledger is None:
+        if ledger is None or ledger.is_empty:
             return False
         known = ledger.following(work.digest)
         if known is not None and self._take(work, known):
