@@ -30,7 +30,7 @@ LOOK_EVERY_S = 0.2
 @contextmanager
 def told_folder(pipeline: PipelineSpec) -> Generator[Path]:
     """Where steps tell how far they are; processes that begin meanwhile know of it."""
-    with _told_folder(pipeline) as folder, _environment(PROGRESS_FOLDER, folder):
+    with _progress_folder(pipeline) as folder, _environment(PROGRESS_FOLDER, folder):
         yield Path(folder)
 
 
@@ -49,7 +49,7 @@ def watched(pipeline: PipelineSpec, folder: Path) -> Generator[None]:
             thread.join()
 
 
-def _told_folder(pipeline: PipelineSpec) -> "tempfile.TemporaryDirectory[str]":
+def _progress_folder(pipeline: PipelineSpec) -> "tempfile.TemporaryDirectory[str]":
     """On Ray it is in ``base_folder``, which all nodes see."""
     if pipeline.executor != "ray":
         return tempfile.TemporaryDirectory()

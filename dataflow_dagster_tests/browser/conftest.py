@@ -84,7 +84,7 @@ class Site:
 
         wait_for(lambda: len(runs()) == count, 60)
         page.goto("about:blank")  # a page that moves takes a core from the run
-        wait_for(lambda: runs()[0]["status"] in ENDED, 180)
+        wait_for(lambda: runs()[0]["status"] in ENDED, 300)
         return runs()[0]
 
     def backfills(self) -> list[dict[str, Any]]:
@@ -111,7 +111,7 @@ class Site:
         launch.click()
         wait_for(lambda: len(self.backfills()) > len(known), 60)
         page.goto("about:blank")
-        wait_for(has_ended, 180)
+        wait_for(has_ended, 300)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, made: Make) -> Iterator[Site]
         )
     site = Site(f"http://127.0.0.1:{port}", folder)
     try:
-        wait_for(site.is_up, 100)
+        wait_for(site.is_up, 200)
         yield site
     finally:
         _end(process)

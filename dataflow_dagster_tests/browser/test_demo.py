@@ -22,7 +22,7 @@ from dataflow_dagster_tests.toys.process import ROOT
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 DEMO = ROOT / "data/pipelines/demo.yaml"
 ROWS = [json.loads(line) for line in (ROOT / "data/demo/images.jsonl").read_text().splitlines()]
@@ -97,7 +97,7 @@ def watched(whole: Site) -> Site:
         runs = whole.runs(tagged="dataflow_dagster/watch")
         return [run["status"] for run in runs] == ["SUCCESS"]
 
-    wait_for(has_run, 120)
+    wait_for(has_run, 300)
     return whole
 
 

@@ -22,7 +22,7 @@ from dataflow_dagster_tests.toys.runs import materialize
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 FILES = ["00000-a", "00001-b"]
 SCHEDULE = "/locations/dataflow_dagster.definitions/schedules/files_schedule"
@@ -130,7 +130,7 @@ def test_the_daemon_runs_the_schedule_which_takes_new_files_in(
         runs = opened.runs(tagged="dagster/schedule_name")
         return [run["status"] for run in runs] == ["SUCCESS"]
 
-    wait_for(has_run, 150)  # it ticks each minute
+    wait_for(has_run, 300)  # it ticks each minute
     page.goto(SCHEDULE)
     page.get_by_text("1 run requested").first.wait_for()
     shoot(page, "schedule")

@@ -111,6 +111,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("toys", "from_the_shell")
 def test_a_node_and_a_run_that_die_in_a_backfill_lose_and_double_nothing(
     cluster: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

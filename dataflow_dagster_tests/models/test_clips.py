@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -104,7 +103,7 @@ def test_a_clip_depends_on_its_own_row_and_seed_alone(
     red, blue = (given_to(row, at, text, picture) for at, text in enumerate((RED, BLUE)))
     session = model.open(model.engine())
     both = make(model, session, [red, blue])
-    reseeded = make(model, session, [replace(red, seed=7)])
+    reseeded = make(model, session, [red._replace(seed=7)])
     session.close()
     pixels, details = both[0]
     frames = {"wan": 9, "ltx": 5, "ltx_i2v": 5}.get(row.checkpoint, 8)
@@ -177,9 +176,9 @@ def test_a_picture_without_a_text_moves_as_the_prompt_says(
 ) -> None:
     row = row_of(name)
     red = given_to(row, 0, RED, picture)
-    silent = replace(red, text=None)
+    silent = red._replace(text=None)
     model = generator(row, checkpoint, prompt=RED)
-    made = make_once(model, [silent, replace(red, number=1, text=BLUE)])
+    made = make_once(model, [silent, red._replace(number=1, text=BLUE)])
     assert (made[0][0] == plain(row)).all()
     assert (made[1][0] != plain(row)).any()  # a text of the row's own wins
     assert (make_once(generator(row, checkpoint), [silent])[0][0] != plain(row)).any()

@@ -73,7 +73,7 @@ def test_a_picture_is_rgb_of_the_size_asked_for(red: np.ndarray) -> None:
 def test_a_picture_is_bit_identical_whatever_its_batch(
     session: DiffusersSession, red: np.ndarray, batch: list[Request]
 ) -> None:
-    numbered = [replace(request, number=number) for number, request in enumerate(batch)]
+    numbered = [request._replace(number=number) for number, request in enumerate(batch)]
     again = answer(session, numbered)[batch.index(RED)]
     assert (pixels(again) == red).all()
 
@@ -89,7 +89,7 @@ def open_with_threads(threads: int, settings: DrawingSettings) -> DiffusersSessi
 def test_replicas_draw_the_pictures_of_one_session_to_the_bit(
     session: DiffusersSession, children: Children
 ) -> None:
-    rows = [replace(GREEN, number=number, seed=number) for number in range(17)]
+    rows = [GREEN._replace(number=number, seed=number) for number in range(17)]
     alone = answer(session, rows)
     opening = partial(open_with_threads, torch.get_num_threads(), drawing())
     with closing(Replicas(opening, Plan(2), lambda _: None)) as replicas:
@@ -103,12 +103,12 @@ def test_replicas_draw_the_pictures_of_one_session_to_the_bit(
 
 @pytest.mark.parametrize("count", [0, 1, 3, 4])
 def test_any_number_of_requests_is_answered_in_order(session: DiffusersSession, count: int) -> None:
-    rows = [replace(RED, number=number) for number in range(count)]
+    rows = [RED._replace(number=number) for number in range(count)]
     assert [number for number, _ in session.answers(iter(rows))] == list(range(count))
 
 
 def test_equal_texts_with_unlike_seeds_give_unlike_pictures(session: DiffusersSession) -> None:
-    answered = answer(session, [RED, replace(RED, number=1, seed=2**63 - 1)])
+    answered = answer(session, [RED, RED._replace(number=1, seed=2**63 - 1)])
     assert (pixels(answered[0]) != pixels(answered[1])).any()
 
 
@@ -120,7 +120,7 @@ def test_the_seed_stands_beside_the_picture(session: DiffusersSession) -> None:
 
 
 def test_a_text_that_is_cut_is_told_on_its_row(session: DiffusersSession) -> None:
-    answered = answer(session, [RED, replace(GREEN, prompt="a red circle " * 30)])
+    answered = answer(session, [RED, GREEN._replace(prompt="a red circle " * 30)])
     cut = answered[1]
     assert isinstance(cut, Answer)
     assert cut.details["prompt_truncated"] is True
@@ -148,7 +148,7 @@ def test_bfloat16_is_what_the_weights_are_loaded_in(red: np.ndarray) -> None:
 def test_a_row_the_engine_cannot_take_costs_that_row(
     session: DiffusersSession, red: np.ndarray
 ) -> None:
-    answered = answer(session, [RED, replace(GREEN, prompt="a \ud800 circle"), WHITE])
+    answered = answer(session, [RED, GREEN._replace(prompt="a \ud800 circle"), WHITE])
     refused = answered[1]
     assert isinstance(refused, RowError)
     assert refused.kind == "refused"
@@ -175,7 +175,7 @@ def test_a_picture_of_one_colour_is_a_row_error(tmp_path: Path) -> None:
 
 
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
-    answer_once(open_session(DIFFUSERS, drawing()), [RED, replace(GREEN, prompt="a red " * 600)])
+    answer_once(open_session(DIFFUSERS, drawing()), [RED, GREEN._replace(prompt="a red " * 600)])
     assert capfd.readouterr() == ("", "")
 
 
