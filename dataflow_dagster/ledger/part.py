@@ -120,10 +120,7 @@ class PartWriter:
             self._answered.append(number)
             self._digests += digest
             self._marks += mark
-        self._file.write(line)
-        self._size += len(line)
-        if self._in_order:
-            self._digest.update(line)
+        self._write(line)
 
     def append_lines(
         self, number: int, lines: bytes, places: "array[int]", digests: bytes, marks: bytes
@@ -146,6 +143,9 @@ class PartWriter:
         self._answered.extend(range(number, number + len(places)))
         self._digests += digests
         self._marks += marks
+        self._write(lines)
+
+    def _write(self, lines: bytes) -> None:
         self._file.write(lines)
         self._size += len(lines)
         if self._in_order:

@@ -7,7 +7,6 @@ from itertools import chain
 from typing import Any
 
 from dataflow_dagster.engines.session import Answer, Answered, Request
-from dataflow_dagster.ledger.keys import MARK_BYTES, line_mark
 from dataflow_dagster.ledger.ledger import Known
 from dataflow_dagster.ledger.manifest import Manifest, Tally
 from dataflow_dagster.ledger.part import PartWriter, RowsMismatchError
@@ -22,6 +21,7 @@ from dataflow_dagster.rows import (
     current,
     encode,
 )
+from dataflow_dagster.steps.changed_rows import changed_rows
 from dataflow_dagster.steps.inputs import Work
 from dataflow_dagster.steps.step_at_work import StepAtWork
 from dataflow_dagster.stores import mirrors
@@ -29,8 +29,6 @@ from dataflow_dagster.stores import mirrors
 HOPELESS_AFTER = 300
 _PAUSE_S = 0.005
 _TELL_ROWS = 256
-_GROUP_ROWS = 256
-_GROUP_BYTES = 1 << 20
 
 
 class HopelessStepError(Exception):
@@ -154,37 +152,17 @@ class ShardRun:
         """Rows read, their numbers, and the marks of their lines."""
         inputs, source = self._run.inputs, self._source
         if self._writes == "text" and inputs.decided_by_lines and source.is_jsonl:
-            yield from self._changed_rows()
+            yield from changed_rows(source, self._ledger, self._part, self._copied)
             return
         for number, row in enumerate(inputs.looked_up(source.rows())):
             yield number, row, b""
 
-    def _changed_rows(self) -> Iterator[tuple[int, Row, bytes]]:
-        """Rows whose lines are not as they were; what was made of the others is copied."""
-        source, number = self._source, 0
-        row_of, is_new = source.row_of, self._ledger is None or self._ledger.is_empty
-        for lines in _groups(source.lines()):
-            marks = b"".join(map(line_mark, lines))
-            if self._is_copied(number, marks):
-                number += len(lines)
-            else:
-                for at, line in enumerate(lines):
-                    mark = marks[at * MARK_BYTES : (at + 1) * MARK_BYTES]
-                    if is_new or not self._is_copied(number, mark):
-                        yield number, row_of(line, number), mark
-                    number += 1
-            self._tell()
-
-    def _is_copied(self, number: int, marks: bytes) -> bool:
-        """Whether the rows made of lines with these marks were known as they stand."""
-        known = None if self._ledger is None else self._ledger.unchanged(marks)
-        if known is None:
-            return False
-        self._part.append_lines(number, *known, marks)
-        self._tally.rows += len(known.places)
-        self._tally.reused += len(known.places)
-        self._run.proven = True
-        return True
+    def _copied(self, rows: int) -> None:
+        """So many rows were taken over as they stand."""
+        self._tally.rows += rows
+        self._tally.reused += rows
+        self._run.proven = self._run.proven or rows > 0
+        self._tell()
 
     def _pause(self) -> None:
         """The engine asks for more and may be long: what it gave goes to disk before, if it is new.
@@ -306,17 +284,3 @@ class ShardRun:
         if rows or failed:
             self._told_rows, self._told_failed = settled, tally.failed
             self._run.progress.advance(rows, failed)
-
-
-def _groups(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
-    """Lines that are looked up together: some hundred, or one very long one."""
-    group: list[bytes] = []
-    size = 0
-    for line in lines:
-        group.append(line)
-        size += len(line)
-        if len(group) == _GROUP_ROWS or size > _GROUP_BYTES:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group

@@ -45,7 +45,7 @@ def test_whatever_changes_rows_are_those_of_a_run_from_nothing(
 ) -> None:
     random = Random(seed)
     together = 1 + seed % 4  # so that some of those looked up together are changed, and some not
-    monkeypatch.setattr("dataflow_dagster.steps.shard_run._GROUP_ROWS", together)
+    monkeypatch.setattr("dataflow_dagster.steps.changed_rows.GROUP_ROWS", together)
     ground = Ground(tmp_path)
     rows: list[Row] = [{"id": f"r{n}", "text": f"t{n}"} for n in range(12)]
     asked_before: set[tuple[Any, ...]] = set()
